@@ -1,0 +1,47 @@
+"""Prompt sets: what a model is asked to draw, and what is asked about the result."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question of TIFA's format about an image drawn from a prompt.
+
+    element_type: one of TIFA's twelve categories (object, color, counting, spatial, ...).
+    choices: the answers allowed; `answer` is among them.
+    """
+
+    question: str
+    choices: tuple[str, ...]
+    answer: str
+    element_type: str = "other"
+    element: str = ""
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One prompt. `id` is stable and seeds the prompt's noise; questions may be empty."""
+
+    id: str
+    text: str
+    questions: tuple[Question, ...] = ()
+
+
+class PromptSet(ABC):
+    """An ordered, fixed list of prompts. A prefix of it is used where fewer are wanted."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Number of prompts."""
+
+    @abstractmethod
+    def prompts(self, limit: int | None = None) -> Sequence[Prompt]:
+        """The first `limit` prompts, or all."""
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """A hexadecimal digest of all prompts and questions."""

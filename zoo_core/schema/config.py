@@ -1,0 +1,132 @@
+"""Settings as typed structures, converted from plain tables with every complaint made readable."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, TypeVar, get_type_hints
+
+import msgspec
+
+from zoo_core.errors import ConfigError, did_you_mean
+
+T = TypeVar("T")
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of every typed table: families' hyperparameters and the recipe's sections.
+
+    Fields are annotated with their type, range and description, for example
+    ``channels: Annotated[int, Meta(ge=8, description="Width of the first level")] = 320``.
+    Instances are immutable; ``msgspec.structs.replace(config, channels=512)`` makes a changed copy.
+    """
+
+
+@dataclass(frozen=True)
+class Field:
+    """One documented setting: its name, type in words, default (None when required) and meaning."""
+
+    name: str
+    type: str
+    default: Any
+    required: bool
+    description: str
+
+
+def convert(table: dict[str, Any], into: type[T], where: str) -> T:
+    """The table as a typed `into`.
+
+    `where` opens every complaint: a file, a variant or a section. Raises `ConfigError` naming the
+    key, what was given, what was expected, and the nearest valid key for a misspelled one.
+    """
+    _refuse_unknown_keys(table, into, where, "")
+    try:
+        return msgspec.convert(table, into, strict=True)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{where}: {_explain(str(error), table)}") from None
+
+
+def _refuse_unknown_keys(table: dict[str, Any], into: Any, where: str, prefix: str) -> None:
+    if not (isinstance(into, type) and issubclass(into, msgspec.Struct)):
+        return
+    hints = get_type_hints(into)
+    known = {field.encode_name: hints[field.name] for field in msgspec.structs.fields(into)}
+    for key, value in table.items():
+        if key not in known:
+            hint = did_you_mean(key, known)
+            listed = "" if hint else f"Known keys: {', '.join(sorted(known))}."
+            raise ConfigError(f"{where}: unknown key '{prefix}{key}'. {hint}{listed}")
+        if isinstance(value, dict):
+            _refuse_unknown_keys(value, known[key], where, f"{prefix}{key}.")
+
+
+def _explain(message: str, table: dict[str, Any]) -> str:
+    """msgspec's message with its JSON path turned into a dotted key and the given value added."""
+    match = re.search(r" - at `\$\.?(.*?)`$", message)
+    if match is None:
+        missing = re.search(r"missing required field `(.+)`", message)
+        return f"the required key '{missing[1]}' is missing" if missing else message
+    path, complaint = match[1], message[: match.start()]
+    value: Any = table
+    for part in re.findall(r"[^.\[\]]+", path):
+        if isinstance(value, dict) and part in value:
+            value = value[part]
+        elif isinstance(value, list) and part.isdigit():
+            value = value[int(part)]
+        else:
+            return f"key '{path}': {complaint}"
+    complaint = complaint[0].lower() + complaint[1:]
+    words = {"`int`": "an integer", "`str`": "a string", "`float`": "a number", "`bool`": "a boolean"}
+    for name, word in {**words, "`array`": "a list", "`object`": "a table"}.items():
+        complaint = complaint.replace(name, word)
+    return f"key '{path}' is {value!r}: {complaint}"
+
+
+def to_dict(config: msgspec.Struct) -> dict[str, Any]:
+    """The structure as plain tables, lists and scalars (None values left out, as TOML has none)."""
+    return _without_none(msgspec.to_builtins(config))
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    return value
+
+
+def flatten(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested tables as one level of dotted keys: ``{"a": {"b": 1}}`` becomes ``{"a.b": 1}``."""
+    flat: dict[str, Any] = {}
+    for key, value in table.items():
+        if isinstance(value, dict) and value:
+            flat.update(flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def describe(config: type[msgspec.Struct]) -> list[Field]:
+    """The documented fields of a configuration type, in the order of definition."""
+    hints = get_type_hints(config, include_extras=True)
+    rows = []
+    for field in msgspec.structs.fields(config):
+        meta = [m for m in getattr(hints[field.name], "__metadata__", ()) if hasattr(m, "description")]
+        default = None if field.default is msgspec.NODEFAULT else field.default
+        if field.default_factory is not msgspec.NODEFAULT:
+            default = field.default_factory()
+        rows.append(
+            Field(
+                name=field.encode_name,
+                type=_type_in_words(get_type_hints(config)[field.name]),
+                default=default,
+                required=field.required,
+                description=next((m.description for m in meta if m.description), ""),
+            )
+        )
+    return rows
+
+
+def _type_in_words(annotation: Any) -> str:
+    text = getattr(annotation, "__name__", None) if isinstance(annotation, type) else None
+    if text is None or "[" in str(annotation):
+        text = str(annotation).replace("typing.", "")
+    return text
