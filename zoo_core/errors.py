@@ -18,9 +18,16 @@ class ZooError(ValueError):
 
 
 class ConfigError(ZooError):
-    """A name, key, value or file given by the user is not usable. Exit code 2."""
+    """A name, key, value or file given by the user is not usable. Exit code 2.
+
+    key: the dotted key the complaint is about, where there is one.
+    """
 
     exit_code = 2
+
+    def __init__(self, message: str, key: str | None = None) -> None:
+        super().__init__(message)
+        self.key = key
 
 
 class UnknownNameError(ConfigError):

@@ -5,13 +5,14 @@
 classes and are imported only where a component is built or used.
 """
 
-from zoo_core.interfaces.config import BackboneConfig, TextEncoderConfig, VAEConfig
+from zoo_core.interfaces.config import BackboneConfig, DatasetConfig, TextEncoderConfig, VAEConfig
 from zoo_core.interfaces.manifest import KINDS, Component, Kind
 
 __all__ = [
     "KINDS",
     "BackboneConfig",
     "Component",
+    "DatasetConfig",
     "Kind",
     "TextEncoderConfig",
     "VAEConfig",

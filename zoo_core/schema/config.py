@@ -43,7 +43,8 @@ def convert(table: dict[str, Any], into: type[T], where: str) -> T:
     try:
         return msgspec.convert(table, into, strict=True)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{where}: {_explain(str(error), table)}") from None
+        key, complaint = _explain(str(error), table)
+        raise ConfigError(f"{where}: {complaint}", key=key) from None
 
 
 def _refuse_unknown_keys(table: dict[str, Any], into: Any, where: str, prefix: str) -> None:
@@ -55,17 +56,19 @@ def _refuse_unknown_keys(table: dict[str, Any], into: Any, where: str, prefix: s
         if key not in known:
             hint = did_you_mean(key, known)
             listed = "" if hint else f"Known keys: {', '.join(sorted(known))}."
-            raise ConfigError(f"{where}: unknown key '{prefix}{key}'. {hint}{listed}")
+            raise ConfigError(
+                f"{where}: unknown key '{prefix}{key}'. {hint}{listed}", f"{prefix}{key}"
+            )
         if isinstance(value, dict):
             _refuse_unknown_keys(value, known[key], where, f"{prefix}{key}.")
 
 
-def _explain(message: str, table: dict[str, Any]) -> str:
-    """msgspec's message with its JSON path turned into a dotted key and the given value added."""
+def _explain(message: str, table: dict[str, Any]) -> tuple[str | None, str]:
+    """The dotted key of msgspec's message, and its words with the given value added."""
     match = re.search(r" - at `\$\.?(.*?)`$", message)
     if match is None:
         missing = re.search(r"missing required field `(.+)`", message)
-        return f"the required key '{missing[1]}' is missing" if missing else message
+        return None, f"the required key '{missing[1]}' is missing" if missing else message
     path, complaint = match[1], message[: match.start()]
     value: Any = table
     for part in re.findall(r"[^.\[\]]+", path):
@@ -74,12 +77,17 @@ def _explain(message: str, table: dict[str, Any]) -> str:
         elif isinstance(value, list) and part.isdigit():
             value = value[int(part)]
         else:
-            return f"key '{path}': {complaint}"
+            return path, f"key '{path}': {complaint}"
     complaint = complaint[0].lower() + complaint[1:]
-    words = {"`int`": "an integer", "`str`": "a string", "`float`": "a number", "`bool`": "a boolean"}
+    words = {
+        "`int`": "an integer",
+        "`str`": "a string",
+        "`float`": "a number",
+        "`bool`": "a boolean",
+    }
     for name, word in {**words, "`array`": "a list", "`object`": "a table"}.items():
         complaint = complaint.replace(name, word)
-    return f"key '{path}' is {value!r}: {complaint}"
+    return path, f"key '{path}' is {value!r}: {complaint}"
 
 
 def to_dict(config: msgspec.Struct) -> dict[str, Any]:
@@ -109,7 +117,9 @@ def describe(config: type[msgspec.Struct]) -> list[Field]:
     hints = get_type_hints(config, include_extras=True)
     rows = []
     for field in msgspec.structs.fields(config):
-        meta = [m for m in getattr(hints[field.name], "__metadata__", ()) if hasattr(m, "description")]
+        meta = [
+            m for m in getattr(hints[field.name], "__metadata__", ()) if hasattr(m, "description")
+        ]
         default = None if field.default is msgspec.NODEFAULT else field.default
         if field.default_factory is not msgspec.NODEFAULT:
             default = field.default_factory()

@@ -18,7 +18,9 @@ def load_toml(path: Path) -> dict[str, Any]:
         reason = error.strerror or "unreadable"
         raise ConfigError(f"{path}: cannot be read ({reason.lower()}).") from None
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not UTF-8 text (byte {error.start}); TOML must be UTF-8.") from None
+        raise ConfigError(
+            f"{path}: not UTF-8 text (byte {error.start}); TOML must be UTF-8."
+        ) from None
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -27,7 +29,9 @@ def load_toml(path: Path) -> dict[str, Any]:
         if where and where[1]:
             raise ConfigError(f"{path}:{where[1]}:{where[2]}: not valid TOML: {what}.") from None
         last = text.count("\n") + 1
-        raise ConfigError(f"{path}:{last}: not valid TOML: {what} at the end of the file.") from None
+        raise ConfigError(
+            f"{path}:{last}: not valid TOML: {what} at the end of the file."
+        ) from None
 
 
 def key_line(path: Path, dotted: str) -> int | None:
@@ -48,7 +52,9 @@ def key_line(path: Path, dotted: str) -> int | None:
         if match := re.match(r"\[\[?([^\[\]]+)\]\]?\s*(#.*)?$", stripped):
             header = _parts(match[1])
             here = header
-        elif match := re.match(r"((?:[A-Za-z0-9_.\-]+|\"[^\"]*\"|'[^']*'|\s*\.\s*)+?)\s*=", stripped):
+        elif match := re.match(
+            r"((?:[A-Za-z0-9_.\-]+|\"[^\"]*\"|'[^']*'|\s*\.\s*)+?)\s*=", stripped
+        ):
             here = header + _parts(match[1])
         else:
             continue

@@ -1,0 +1,15 @@
+"""Recipes: typed settings in layers, each value remembering where it came from. No torch."""
+
+from zoo_core.recipe.layers import Layer, merge, parse_assignment
+from zoo_core.recipe.recipe import Recipe, Slot
+from zoo_core.recipe.resolve import recipe_from_table, resolve_recipe
+
+__all__ = [
+    "Layer",
+    "Recipe",
+    "Slot",
+    "merge",
+    "parse_assignment",
+    "recipe_from_table",
+    "resolve_recipe",
+]

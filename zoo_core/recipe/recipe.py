@@ -1,0 +1,144 @@
+"""The resolved recipe: every component named and typed, every value with its origin."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from zoo_core.interfaces.config import (
+    BackboneConfig,
+    DatasetConfig,
+    TextEncoderConfig,
+    VAEConfig,
+)
+from zoo_core.recipe.sections import (
+    DataSettings,
+    DiffusionSettings,
+    EvaluationSettings,
+    OptimizerSettings,
+    SamplingSettings,
+    ScaleSettings,
+    TrainingSettings,
+)
+from zoo_core.schema import Config, to_dict
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One component of a recipe.
+
+    settings: the variant's settings with the recipe's own, before anything is reduced or filled in.
+    config: the typed settings the component is built with.
+    provenance: plugin, distribution, version, target and definition that filled the slot.
+    """
+
+    kind: str
+    name: str
+    family: str
+    settings: dict[str, Any]
+    config: Config
+    provenance: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that a run depends on. Made by `resolve_recipe`; a run folder keeps it as ``recipe.toml``."""
+
+    preset: str
+    slots: dict[str, Slot]
+    metrics: tuple[Slot, ...]
+    scale: ScaleSettings
+    data: DataSettings
+    diffusion: DiffusionSettings
+    sampling: SamplingSettings
+    optimizer: OptimizerSettings
+    training: TrainingSettings
+    evaluation: EvaluationSettings
+    origins: dict[str, str] = field(default_factory=dict, compare=False)
+
+    @property
+    def name(self) -> str:
+        """The backbone's name as it was asked for."""
+        return self.slots["backbone"].name
+
+    @property
+    def backbone(self) -> BackboneConfig:
+        """The backbone's settings, reduced and with the shapes of its surroundings filled in."""
+        config = self.slots["backbone"].config
+        assert isinstance(config, BackboneConfig)
+        return config
+
+    @property
+    def vae(self) -> VAEConfig:
+        config = self.slots["vae"].config
+        assert isinstance(config, VAEConfig)
+        return config
+
+    @property
+    def text_encoder(self) -> TextEncoderConfig:
+        config = self.slots["text_encoder"].config
+        assert isinstance(config, TextEncoderConfig)
+        return config
+
+    @property
+    def dataset(self) -> DatasetConfig | None:
+        """None while no dataset is configured, which only a dry run accepts."""
+        config = self.slots["dataset"].config if "dataset" in self.slots else None
+        assert config is None or isinstance(config, DatasetConfig)
+        return config
+
+    @property
+    def latent_size(self) -> int:
+        """Latent positions along one side."""
+        return self.data.resolution // self.vae.downsampling
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        """[C, H, W] of one latent."""
+        return self.vae.latent_channels, self.latent_size, self.latent_size
+
+    def to_table(self) -> dict[str, Any]:
+        """The recipe as TOML tables, from which `recipe_from_table` makes an equal one."""
+        table: dict[str, Any] = {"preset": self.preset}
+        for slot_name, slot in self.slots.items():
+            table[slot_name] = {"name": slot.name, **slot.settings}
+        for section in (
+            "scale",
+            "data",
+            "diffusion",
+            "sampling",
+            "optimizer",
+            "training",
+            "evaluation",
+        ):
+            table[section] = to_dict(getattr(self, section))
+        table["metric"] = {slot.name: slot.settings for slot in self.metrics}
+        return table
+
+    def provenance(self) -> dict[str, Any]:
+        """Who filled each slot, and where each value came from, for ``provenance.json``."""
+        return {
+            "components": {name: slot.provenance for name, slot in self.slots.items()},
+            "metrics": {slot.name: slot.provenance for slot in self.metrics},
+            "values": self.origins,
+        }
+
+    def fingerprint(self) -> str:
+        """A digest of every value that training depends on; what is only logged or scored is left out."""
+        table = self.to_table()
+        for key in ("evaluation", "sampling", "metric", "prompts", "preset"):
+            table.pop(key, None)
+        for key in (
+            "steps",
+            "log_every",
+            "checkpoint_every",
+            "keep_checkpoints",
+            "device",
+            "micro_batch",
+        ):
+            table["training"].pop(key, None)
+        table["backbone"] = {"family": self.slots["backbone"].family, **to_dict(self.backbone)}
+        text = json.dumps(table, sort_keys=True, separators=(",", ":"))
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

@@ -1,0 +1,163 @@
+"""The sections of a recipe. Defaults are the paper's setting (Li et al. 2024, section 3)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from zoo_core.errors import ConfigError
+from zoo_core.schema import Config
+
+
+class ScaleSettings(Config, frozen=True):
+    """``[scale]``: the same topology, narrower."""
+
+    width_divisor: Annotated[
+        int,
+        Meta(ge=1, le=64, description="Divides every width of the backbone, text width included"),
+    ] = 1
+
+
+class DataSettings(Config, frozen=True):
+    """``[data]``: what a training sample is made of."""
+
+    resolution: Annotated[
+        int, Meta(ge=8, le=4096, description="Pixels along one side of the square images")
+    ] = 256
+    captions: Annotated[
+        Literal["alt", "random-synthetic", "top-synthetic"],
+        Meta(
+            description="Alt text only, or in its place one of the top five synthetic captions, or the first"
+        ),
+    ] = "random-synthetic"
+    synthetic_probability: Annotated[
+        float,
+        Meta(ge=0, le=1, description="Probability that a synthetic caption replaces the alt text"),
+    ] = 0.5
+    caption_drop: Annotated[
+        float,
+        Meta(
+            ge=0, le=1, description="Probability of the empty caption, for classifier-free guidance"
+        ),
+    ] = 0.1
+    cache: Annotated[
+        bool, Meta(description="Encode images once and keep the moments, instead of at every step")
+    ] = True
+
+
+class DiffusionSettings(Config, frozen=True):
+    """``[diffusion]``: LDM's forward process and the training target."""
+
+    timesteps: Annotated[int, Meta(ge=2, le=10000, description="Length of the forward process")] = (
+        1000
+    )
+    beta_start: Annotated[float, Meta(gt=0, lt=1, description="First beta")] = 0.00085
+    beta_end: Annotated[float, Meta(gt=0, lt=1, description="Last beta")] = 0.012
+    beta_schedule: Annotated[
+        Literal["scaled_linear", "linear", "squaredcos_cap_v2"],
+        Meta(description="How beta runs from first to last, in diffusers' words"),
+    ] = "scaled_linear"
+    prediction: Annotated[
+        Literal["epsilon", "v_prediction"], Meta(description="What the backbone predicts")
+    ] = "epsilon"
+
+
+class SamplingSettings(Config, frozen=True):
+    """``[sampling]``: how images are drawn from a trained backbone."""
+
+    scheduler: Annotated[Literal["ddim"], Meta(description="Sampler: DDIM with eta 0")] = "ddim"
+    steps: Annotated[int, Meta(ge=1, le=1000, description="Denoising steps")] = 50
+    guidance: Annotated[
+        float, Meta(ge=1, le=100, description="Classifier-free guidance scale; 1 switches it off")
+    ] = 7.5
+    seed: Annotated[
+        int, Meta(ge=0, description="Seed of the noise, which is fixed for each prompt")
+    ] = 0
+    batch_size: Annotated[int, Meta(ge=1, le=4096, description="Images drawn at a time")] = 32
+
+
+class OptimizerSettings(Config, frozen=True):
+    """``[optimizer]``: AdamW, linear warm-up, then constant."""
+
+    learning_rate: Annotated[float, Meta(gt=0, le=1, description="Learning rate after warm-up")] = (
+        8e-5
+    )
+    warmup_steps: Annotated[int, Meta(ge=0, description="Steps of linear warm-up from zero")] = (
+        10_000
+    )
+    beta1: Annotated[float, Meta(ge=0, lt=1, description="Decay of the first moment")] = 0.9
+    beta2: Annotated[float, Meta(ge=0, lt=1, description="Decay of the second moment")] = 0.999
+    epsilon: Annotated[float, Meta(gt=0, description="Added to the root of the second moment")] = (
+        1e-8
+    )
+    weight_decay: Annotated[float, Meta(ge=0, description="Decoupled weight decay")] = 0.01
+    gradient_clip: Annotated[
+        float, Meta(ge=0, description="Largest norm of the whole gradient; 0 switches clipping off")
+    ] = 1.0
+
+
+class TrainingSettings(Config, frozen=True):
+    """``[training]``: how long, in what batches, and what is written down."""
+
+    steps: Annotated[int, Meta(ge=1, description="Updates in all")] = 600_000
+    batch_size: Annotated[int, Meta(ge=1, description="Samples an update, over all processes")] = (
+        2048
+    )
+    micro_batch: Annotated[
+        int, Meta(ge=1, description="Samples a forward pass; must divide batch_size")
+    ] = 32
+    seed: Annotated[
+        int,
+        Meta(
+            ge=0, description="Seed of initial weights, data order, captions, timesteps and noise"
+        ),
+    ] = 0
+    precision: Annotated[
+        Literal["fp32", "bf16"], Meta(description="bf16 autocasts; weights stay in fp32")
+    ] = "bf16"
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"],
+        Meta(description="auto takes an accelerator where there is one"),
+    ] = "auto"
+    log_every: Annotated[int, Meta(ge=1, description="Steps between two lines of train.jsonl")] = 50
+    checkpoint_every: Annotated[int, Meta(ge=1, description="Steps between two checkpoints")] = 5000
+    keep_checkpoints: Annotated[int, Meta(ge=1, description="Newest checkpoints kept")] = 3
+
+    def __post_init__(self) -> None:
+        if self.batch_size % self.micro_batch:
+            fits = max(m for m in range(1, self.micro_batch + 1) if self.batch_size % m == 0)
+            raise ConfigError(
+                f"training.batch_size {self.batch_size} is no multiple of training.micro_batch "
+                f"{self.micro_batch}; {fits} fits.",
+                key="micro_batch",
+            )
+
+
+class EvaluationSettings(Config, frozen=True):
+    """``[evaluation]``: the milestones of the learning curve."""
+
+    every: Annotated[int, Meta(ge=1, description="Steps between two milestones")] = 10_000
+    prompts: Annotated[
+        int, Meta(ge=1, description="Prompts drawn at a milestone, from the head of the prompt set")
+    ] = 1024
+    final_prompts: Annotated[
+        int | None, Meta(description="Prompts drawn after the last step; all when absent")
+    ] = None
+    metrics: Annotated[
+        tuple[str, ...], Meta(description="Names of the metrics; settings of each in [metric.NAME]")
+    ] = ()
+    grid: Annotated[int, Meta(ge=1, le=256, description="Images in the grid of each milestone")] = (
+        16
+    )
+
+
+SECTIONS: dict[str, type[Config]] = {
+    "scale": ScaleSettings,
+    "data": DataSettings,
+    "diffusion": DiffusionSettings,
+    "sampling": SamplingSettings,
+    "optimizer": OptimizerSettings,
+    "training": TrainingSettings,
+    "evaluation": EvaluationSettings,
+}
