@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from zoo_core.interfaces.reporter import Reporter
     from zoo_core.recipe import Recipe
     from zoo_core.recipe.components import Components
     from zoo_core.runs.folder import RunFolder
@@ -28,7 +29,9 @@ class Trainer(ABC):
         """Why this trainer cannot run here, in a sentence; None when it can."""
 
     @abstractmethod
-    def fit(self, recipe: Recipe, components: Components, run: RunFolder) -> Outcome:
+    def fit(
+        self, recipe: Recipe, components: Components, run: RunFolder, reporter: Reporter
+    ) -> Outcome:
         """Train, continuing from the run's last good checkpoint if it has one.
 
         Returns early, with a checkpoint written, after an interrupt. Raises `TrainingError` on a
