@@ -14,6 +14,8 @@ from zoo_core.interfaces.config import (
     VAEConfig,
 )
 from zoo_core.recipe.sections import (
+    SECTIONS,
+    CaptionSettings,
     DataSettings,
     DiffusionSettings,
     EvaluationSettings,
@@ -51,6 +53,7 @@ class Recipe:
     metrics: tuple[Slot, ...]
     scale: ScaleSettings
     data: DataSettings
+    captions: CaptionSettings
     diffusion: DiffusionSettings
     sampling: SamplingSettings
     optimizer: OptimizerSettings
@@ -104,15 +107,7 @@ class Recipe:
         table: dict[str, Any] = {"preset": self.preset}
         for slot_name, slot in self.slots.items():
             table[slot_name] = {"name": slot.name, **slot.settings}
-        for section in (
-            "scale",
-            "data",
-            "diffusion",
-            "sampling",
-            "optimizer",
-            "training",
-            "evaluation",
-        ):
+        for section in SECTIONS:
             table[section] = to_dict(getattr(self, section))
         table["metric"] = {slot.name: slot.settings for slot in self.metrics}
         return table

@@ -25,25 +25,33 @@ class DataSettings(Config, frozen=True):
     resolution: Annotated[
         int, Meta(ge=8, le=4096, description="Pixels along one side of the square images")
     ] = 256
-    captions: Annotated[
-        Literal["alt", "random-synthetic", "top-synthetic"],
-        Meta(
-            description="Alt text only, or in its place one of the top five synthetic captions, or the first"
-        ),
-    ] = "random-synthetic"
-    synthetic_probability: Annotated[
-        float,
-        Meta(ge=0, le=1, description="Probability that a synthetic caption replaces the alt text"),
-    ] = 0.5
-    caption_drop: Annotated[
-        float,
-        Meta(
-            ge=0, le=1, description="Probability of the empty caption, for classifier-free guidance"
-        ),
-    ] = 0.1
     cache: Annotated[
         bool, Meta(description="Encode images once and keep the moments, instead of at every step")
     ] = True
+
+
+class CaptionSettings(Config, frozen=True):
+    """``[captions]``: what a training sample is called."""
+
+    policy: Annotated[
+        Literal["alt", "random-synthetic", "top-synthetic"],
+        Meta(
+            description="alt: original captions only; random-synthetic: with the given probability one "
+            "of the five best synthetic captions at random; top-synthetic: with that probability the best"
+        ),
+    ] = "random-synthetic"
+    probability: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            description="Share of samples that take a synthetic caption, if they have one",
+        ),
+    ] = 0.5
+    drop: Annotated[
+        float,
+        Meta(ge=0, le=1, description="Share of samples whose caption is dropped, for guidance"),
+    ] = 0.1
 
 
 class DiffusionSettings(Config, frozen=True):
@@ -155,6 +163,7 @@ class EvaluationSettings(Config, frozen=True):
 SECTIONS: dict[str, type[Config]] = {
     "scale": ScaleSettings,
     "data": DataSettings,
+    "captions": CaptionSettings,
     "diffusion": DiffusionSettings,
     "sampling": SamplingSettings,
     "optimizer": OptimizerSettings,
