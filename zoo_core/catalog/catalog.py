@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -46,6 +46,11 @@ class Family:
         """Settings as the family's typed config. Raises `ConfigError` opened by `where`."""
         return convert(settings, self.config_type(), where)
 
+    def account(self) -> Callable[[Any, int, int], Any] | None:
+        """The closed form ``(config, latent_size, text_tokens) -> Account``; None without one."""
+        target = self.component.account
+        return None if target is None else _load(target, self, None)
+
     def target(self) -> Any:
         """The callable that builds the component; imports whatever it needs, torch included."""
         return _load(self.component.target, self, None)
@@ -69,16 +74,16 @@ class Catalog:
         )
 
     def names(self, kind: str, pattern: str | None = None) -> list[str]:
-        """Usable names of a kind in natural order; those claimed twice appear qualified."""
-        claims: dict[str, list[str]] = {}
-        for variant in self._usable(kind):
-            claims.setdefault(variant.name, []).append(variant.provider)
-        names = [
-            name if len(providers) == 1 else f"{provider}:{name}"
-            for name, providers in claims.items()
-            for provider in providers
+        """Names of a kind in natural order; those claimed twice appear qualified.
+
+        A family that comes with variants of its own is represented by them.
+        """
+        listed = [
+            (variant.name, variant.provider)
+            for variant in self._usable(kind)
+            if variant.file.name or not self._has_own_variants(kind, variant)
         ]
-        return matching(names, pattern)
+        return matching(_qualified(listed), pattern)
 
     def find(self, kind: str, name: str) -> Variant:
         """The variant of a kind called `name` or ``provider:name``.
@@ -130,6 +135,38 @@ class Catalog:
             )
         raise PluginError(self._why_no_family(kind, name))
 
+    def preset_names(self, pattern: str | None = None) -> list[str]:
+        """Names of presets in natural order; those claimed twice appear qualified."""
+        return matching(_qualified((p.name, p.provider) for p in self.presets), pattern)
+
+    def kind_of(self, name: str) -> str:
+        """The kind that has this name: one of `KINDS`, or ``"preset"``.
+
+        Raises `UnknownNameError` with suggestions from all kinds, and `ConfigError` when several kinds
+        have it.
+        """
+        known: dict[str, set[str]] = {}
+        for kind in KINDS:
+            for variant in self._usable(kind):
+                for spelling in (variant.name, f"{variant.provider}:{variant.name}"):
+                    known.setdefault(spelling, set()).add(kind)
+        for preset in self.presets:
+            for spelling in (preset.name, f"{preset.provider}:{preset.name}"):
+                known.setdefault(spelling, set()).add("preset")
+        kinds = sorted(known.get(name, ()), key=[*KINDS, "preset"].index)
+        if len(kinds) == 1:
+            return kinds[0]
+        if kinds:
+            raise ConfigError(
+                f"'{name}' names a {' and a '.join(kinds)}; say which with --kind, for example "
+                f"--kind {kinds[0]}."
+            )
+        hint = did_you_mean(name, (spelling for spelling in known if ":" not in spelling))
+        hint = hint or "'zoo list' shows what there is."
+        raise UnknownNameError(
+            f"Nothing is called '{name}'. {hint} {self._failed_sentence()}".rstrip()
+        )
+
     def preset(self, name: str) -> Preset:
         """The preset called `name` or ``provider:name``. Raises `UnknownNameError`."""
         provider, _, bare = name.rpartition(":")
@@ -155,7 +192,7 @@ class Catalog:
         """Where a name comes from: ``file:line``, or the target for a bare family."""
         if variant.file.name:
             return variant.origin
-        return self.family(variant.kind, f"{variant.provider}:{variant.family}").component.target
+        return self.family(variant.kind, variant.family).component.target
 
     def _usable(self, kind: str) -> Iterable[Variant]:
         if kind not in KINDS:
@@ -176,6 +213,16 @@ class Catalog:
                     file=Path(),
                     summary=component.summary,
                 )
+
+    def _has_own_variants(self, kind: str, bare: Variant) -> bool:
+        """Whether the zoo's registry or the family's own plugin names variants of a bare family."""
+        own = (CORE_PROVIDER, bare.provider)
+        return any(
+            variant.kind == kind
+            and variant.provider in own
+            and variant.family in (bare.name, bare.family)
+            for variant in self.variants
+        )
 
     def _why_unknown(self, kind: str, name: str) -> str:
         known = self.names(kind)
@@ -232,13 +279,15 @@ def open_catalog(registries: Sequence[Path] = (), host: PluginHost | None = None
     catalog = Catalog(host)
     _add(catalog, core_registry(), CORE_PROVIDER)
     for plugin in host.loaded:
+        fragments = plugin.registries
         try:
-            for path in plugin.registries:
+            for path in fragments:
                 _add(catalog, path, plugin.name)
         except ConfigError as error:
-            plugin.state, plugin.error, plugin.components = "failed", str(error), ()
+            host.reject(plugin, error)
             catalog.variants = [v for v in catalog.variants if v.provider != plugin.name]
             catalog.presets = [p for p in catalog.presets if p.provider != plugin.name]
+            catalog.files = [f for f in catalog.files if f not in fragments]
     from_environment = [
         Path(p) for p in os.environ.get(REGISTRY_VARIABLE, "").split(os.pathsep) if p
     ]
@@ -251,6 +300,18 @@ def core_registry() -> Path:
     """``registry.toml``: inside the installed package, or at the top of a checkout."""
     installed = Path(__file__).parents[1] / "registry.toml"
     return installed if installed.is_file() else Path(__file__).parents[2] / "registry.toml"
+
+
+def _qualified(claims: Iterable[tuple[str, str]]) -> list[str]:
+    """Names of (name, provider) pairs, as ``provider:name`` where two providers claim one."""
+    providers: dict[str, list[str]] = {}
+    for name, provider in claims:
+        providers.setdefault(name, []).append(provider)
+    return [
+        name if len(of) == 1 else f"{provider}:{name}"
+        for name, of in providers.items()
+        for provider in of
+    ]
 
 
 def _add(catalog: Catalog, path: Path, provider: str) -> None:

@@ -88,29 +88,30 @@ def read_registry(path: Path, provider: str) -> tuple[list[Variant], list[Preset
                 f"{_at(path, kind)}: '{kind}' must hold tables such as [{kind}.my-name]."
             )
         for name, entry in entries.items():
-            where = _at(path, f"{kind}.{name}")
             if not isinstance(entry, dict):
+                where = _at(path, f"{kind}.{name}")
                 raise ConfigError(f"{where}: '{kind}.{name}' must be a table, not {entry!r}.")
             if ":" in name or not name.strip():
+                where = _at(path, f"{kind}.{name}")
                 raise ConfigError(f"{where}: the name '{name}' must not be empty or contain ':'.")
             if kind == "preset":
-                presets.append(_preset(name, entry, provider, path, where))
+                presets.append(_preset(name, entry, provider, path))
             else:
-                variants.append(_variant(kind, name, entry, provider, path, where))
+                variants.append(_variant(kind, name, entry, provider, path))
     return variants, presets
 
 
-def _variant(
-    kind: str, name: str, entry: dict[str, Any], provider: str, path: Path, where: str
-) -> Variant:
+def _variant(kind: str, name: str, entry: dict[str, Any], provider: str, path: Path) -> Variant:
     family = entry.get("family")
     if not isinstance(family, str):
+        where = _at(path, f"{kind}.{name}")
         raise ConfigError(
             f"{where}: '{kind}.{name}' needs family = \"...\", the family that builds it."
         )
     for key, expected in (("summary", str), ("reference", dict), ("preset", dict)):
         if not isinstance(entry.get(key, expected()), expected):
             word = "text" if expected is str else "a table"
+            where = _at(path, f"{kind}.{name}.{key}")
             raise ConfigError(f"{where}: '{kind}.{name}.{key}' must be {word}.")
     return Variant(
         kind=kind,
@@ -125,11 +126,12 @@ def _variant(
     )
 
 
-def _preset(name: str, entry: dict[str, Any], provider: str, path: Path, where: str) -> Preset:
+def _preset(name: str, entry: dict[str, Any], provider: str, path: Path) -> Preset:
     values = dict(entry)
     summary = values.pop("summary", "")
     extends = values.pop("extends", None)
     if not isinstance(summary, str) or not isinstance(extends, str | None):
+        where = _at(path, f"preset.{name}")
         raise ConfigError(f"{where}: 'summary' and 'extends' of preset '{name}' must be text.")
     return Preset(name, values, provider, path, summary, extends)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import re
 from collections.abc import Iterable
 
@@ -20,6 +19,8 @@ def matching(names: Iterable[str], pattern: str | None) -> list[str]:
     """
     chosen = list(names)
     if pattern:
+        import fnmatch
+
         wild = any(mark in pattern for mark in "*?[")
         shape = pattern.lower() if wild else f"*{pattern.lower()}*"
         chosen = [name for name in chosen if fnmatch.fnmatchcase(name.lower(), shape)]

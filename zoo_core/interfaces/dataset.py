@@ -47,6 +47,10 @@ class Dataset(ABC):
     def __getitem__(self, index: int) -> Sample:
         """The sample at `index` in 0..len-1, the same for every call. Raises `IndexError` outside."""
 
+    def captions(self, index: int) -> tuple[Caption, ...]:
+        """The captions of the sample at `index`, without its image where that is cheaper."""
+        return self[index].captions
+
     @abstractmethod
     def fingerprint(self) -> str:
         """A hexadecimal digest that changes when the content does."""

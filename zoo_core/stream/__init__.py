@@ -2,7 +2,7 @@
 
 `bits` turns that triple into random words and numbers, `order` visits a dataset in a new order each
 epoch, `captions` chooses what a sample is called, `draws` names the draws of the diffusion objective,
-`digest` hashes a stretch of the stream, `settings` holds the recipe's part of it (without numpy).
+`digest` hashes a stretch of the stream.
 
 Nothing here keeps state, so a stream does not change with the micro-batch, the number of processes or
 the number of restarts, and two runs of one seed see the same data, captions, timesteps and noise

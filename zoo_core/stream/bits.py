@@ -65,7 +65,7 @@ def bits(seed: int, purpose: str, indices: ArrayLike, words: int) -> NDArray[np.
 
 def to_uniform(words: NDArray[np.uint64]) -> NDArray[np.float64]:
     """Words as float64 in [0, 1), multiples of 2^-53, same shape."""
-    return (words >> np.uint64(11)) * 2.0**-53
+    return (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def to_integers(words: NDArray[np.uint64], below: ArrayLike) -> NDArray[np.int64]:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from numpy.typing import ArrayLike
 
 from zoo_core.interfaces.dataset import Caption
+from zoo_core.recipe.sections import CaptionSettings
 from zoo_core.stream.bits import bits, to_integers, to_uniform, uniform
 from zoo_core.stream.purposes import CAPTION_CHOICE, CAPTION_DROP
-from zoo_core.stream.settings import CaptionSettings
 
 TOP = 5
 """How many of the best synthetic captions `random-synthetic` chooses among."""
@@ -42,23 +42,27 @@ def choose_captions(
 ) -> list[Choice]:
     """The caption of each global sample: n choices for n indices and their n lists of captions.
 
-    A sample without a synthetic caption keeps its alternative text, one without alternative text
-    takes a synthetic one. Several alternative texts are equally likely. Whether a sample turns to
-    synthetic captions, and whether it drops its caption, does not depend on the captions it has.
+    The policy ``settings.policy`` is `alt` (originals only), `random-synthetic` (with probability
+    ``probability`` one of the five best synthetic captions) or `top-synthetic` (with that
+    probability the best one). A sample without a synthetic caption keeps its alternative text, one
+    without alternative text takes a synthetic one. Several alternative texts are equally likely.
+    Whether a sample turns to synthetic captions, and whether it drops its caption, does not depend
+    on the captions it has.
     """
     words = bits(seed, CAPTION_CHOICE, indices, 2)  # [n, 2]: synthetic or not, which of them
     assert len(words) == len(captions), "one list of captions a sample"
     synthetic = to_uniform(words[:, 0]) < settings.probability  # [n]
     dropped = uniform(seed, CAPTION_DROP, indices)[:, 0] < settings.drop  # [n]
+    pools = [
+        _pool(offered, settings, bool(turned))
+        for offered, turned in zip(captions, synthetic, strict=True)
+    ]
+    places = to_integers(words[:, 1], [max(1, len(pool)) for pool in pools])  # [n]
     choices = []
-    for row, offered in enumerate(captions):
-        pool = _pool(offered, settings, bool(synthetic[row]))
-        if not pool:
-            choices.append(Choice("", -1, bool(dropped[row])))
-            continue
-        position = pool[int(to_integers(words[row, 1:], len(pool))[0])]
-        text = "" if dropped[row] else offered[position].text
-        choices.append(Choice(text, position, bool(dropped[row])))
+    for offered, pool, place, drop in zip(captions, pools, places, dropped, strict=True):
+        position = pool[place] if pool else -1
+        text = "" if drop or not pool else offered[position].text
+        choices.append(Choice(text, position, bool(drop)))
     return choices
 
 

@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 from numpy.typing import ArrayLike
 
 from zoo_core.interfaces.dataset import Caption
+from zoo_core.recipe.sections import CaptionSettings
 from zoo_core.stream.bits import as_indices, bits
 from zoo_core.stream.captions import choose_captions
 from zoo_core.stream.draws import timesteps
 from zoo_core.stream.order import dataset_index
 from zoo_core.stream.purposes import LATENT, NOISE
-from zoo_core.stream.settings import CaptionSettings
 
 _WORDS = 4  # of latent and training noise in the hash: one Philox block each
 _BATCH = 1024
