@@ -2,7 +2,7 @@
 
 from zoo_core.recipe.layers import Layer, merge, parse_assignment
 from zoo_core.recipe.recipe import Recipe, Slot
-from zoo_core.recipe.resolve import recipe_from_table, resolve_recipe
+from zoo_core.recipe.resolve import preset_layers, recipe_from_table, resolve_recipe
 
 __all__ = [
     "Layer",
@@ -10,6 +10,7 @@ __all__ = [
     "Slot",
     "merge",
     "parse_assignment",
+    "preset_layers",
     "recipe_from_table",
     "resolve_recipe",
 ]

@@ -55,10 +55,10 @@ def merge(layers: Sequence[Layer]) -> tuple[dict[str, Any], dict[str, str]]:
     for layer in layers:
         for slot in SLOTS:
             table = layer.values.get(slot)
-            if isinstance(table, dict) and "name" in table and slot in merged:
-                if merged[slot].get("name") != table["name"]:
-                    merged[slot] = {}
-                    origins = {k: o for k, o in origins.items() if not k.startswith(f"{slot}.")}
+            named = isinstance(table, dict) and "name" in table and slot in merged
+            if named and merged[slot].get("name") != table["name"]:
+                merged[slot] = {}
+                origins = {k: o for k, o in origins.items() if not k.startswith(f"{slot}.")}
         _overlay(merged, layer.values, layer)
         for dotted in flatten(layer.values):
             origins[dotted] = layer.origin(dotted)

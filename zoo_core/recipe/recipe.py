@@ -24,7 +24,24 @@ from zoo_core.recipe.sections import (
     ScaleSettings,
     TrainingSettings,
 )
-from zoo_core.schema import Config, to_dict
+from zoo_core.schema import Config, flatten, to_dict
+
+#: Dotted keys, and beginnings of keys, that may change while a run goes on: how long it is, what is
+#: logged, and how it is scored (each score carries its own protocol).
+FREE = (
+    "preset",
+    "evaluation.",
+    "sampling.",
+    "metric.",
+    "prompts.",
+    "trainer.",
+    "training.steps",
+    "training.log_every",
+    "training.checkpoint_every",
+    "training.keep_checkpoints",
+    "training.device",
+    "training.micro_batch",
+)
 
 
 @dataclass(frozen=True)
@@ -121,19 +138,11 @@ class Recipe:
         }
 
     def fingerprint(self) -> str:
-        """A digest of every value that training depends on; what is only logged or scored is left out."""
-        table = self.to_table()
-        for key in ("evaluation", "sampling", "metric", "prompts", "preset"):
-            table.pop(key, None)
-        for key in (
-            "steps",
-            "log_every",
-            "checkpoint_every",
-            "keep_checkpoints",
-            "device",
-            "micro_batch",
-        ):
-            table["training"].pop(key, None)
-        table["backbone"] = {"family": self.slots["backbone"].family, **to_dict(self.backbone)}
-        text = json.dumps(table, sort_keys=True, separators=(",", ":"))
+        """A digest of every value that training depends on; what `FREE` names is left out."""
+        values = {
+            key: value
+            for key, value in flatten(self.to_table()).items()
+            if not key.startswith(FREE)
+        }
+        text = json.dumps(values, sort_keys=True, separators=(",", ":"))
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

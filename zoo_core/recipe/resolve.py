@@ -49,7 +49,7 @@ def resolve_recipe(
     Raises `ConfigError` (or a subclass) naming key, value, origin and remedy.
     """
     variant = catalog.find("backbone", backbone)
-    layers = _preset_layers(catalog, preset)
+    layers = preset_layers(catalog, preset)
     layers.append(Layer("argument", {"backbone": {"name": backbone}}))
     if preset in variant.preset:
         prefix = f"{variant.kind}.{variant.name}.preset.{preset}."
@@ -80,7 +80,8 @@ def recipe_from_table(catalog: Catalog, table: dict[str, Any], label: str) -> Re
     return _resolve(catalog, preset, merged, origins, need_dataset=False)
 
 
-def _preset_layers(catalog: Catalog, name: str) -> list[Layer]:
+def preset_layers(catalog: Catalog, name: str) -> list[Layer]:
+    """A preset as layers, the one that extends no other first. Raises `ConfigError` for a circle."""
     chain: list[Layer] = []
     seen: list[str] = []
     wanted: str | None = name
@@ -117,6 +118,8 @@ def _resolve(
         if not name:
             if slot_name == "dataset" and not need_dataset:
                 continue
+            if slot_name == "prompts" and not sections["evaluation"].metrics:  # type: ignore[attr-defined]
+                continue  # nothing is scored, so nothing needs to be drawn
             raise ConfigError(_why_empty(slot_name, kind, preset), key=f"{slot_name}.name")
         slots[slot_name] = _slot(catalog, kind, name, settings, slot_name, origins)
     metric_tables = table.get("metric", {})
@@ -159,14 +162,12 @@ def _slot(
         raise type(error)(f"{error}" if where == "argument" else f"{where}: {error}") from None
     family = catalog.family(kind, variant.family)
     definition = catalog.describe_origin(variant)
-    # The variant's own settings are checked first, so that a complaint names the right file.
-    family.configure(variant.settings, f"{definition}, {kind} '{variant.name}'")
+    for key in flatten(variant.settings):
+        origins.setdefault(f"{slot_name}.{key}", f"variant {variant.name} ({definition})")
     merged = {**variant.settings, **settings}
     config = _typed(merged, family.config_type(), slot_name, origins)
     base = _BASES.get(slot_name)
     assert base is None or isinstance(config, base), f"{family.component.config} is no {base}"
-    for key in flatten(variant.settings):
-        origins.setdefault(f"{slot_name}.{key}", f"variant {variant.name} ({definition})")
     return Slot(
         kind=kind,
         name=name,

@@ -1,0 +1,1 @@
+"""Analysis of run folders. Nothing here imports torch or a plugin."""
