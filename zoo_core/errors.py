@@ -7,7 +7,6 @@ own are `assert`s and keep their traceback.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -56,6 +55,8 @@ class TrainingError(ZooError):
 
 def closest(name: str, known: Iterable[str], limit: int = 3) -> list[str]:
     """The known names nearest to a misspelled one, best first (empty when none is near)."""
+    import difflib  # most calls of a program misspell nothing
+
     pool = sorted(set(known))
     folded = {candidate.lower(): candidate for candidate in pool}
     found = difflib.get_close_matches(name.lower(), folded, n=limit, cutoff=0.6)

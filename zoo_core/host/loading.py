@@ -13,19 +13,21 @@ import inspect
 import os
 import sys
 import time
-import traceback
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pluggy
 
 from zoo_core import __version__
-from zoo_core.errors import PluginError, did_you_mean
+from zoo_core.errors import PluginError, ZooError, did_you_mean
 from zoo_core.host import hookspecs
+from zoo_core.host.discovery import PluginPoint, find_plugin_points
 from zoo_core.interfaces.manifest import Component
+
+if TYPE_CHECKING:
+    from importlib import metadata
 
 ENTRY_POINT_GROUP = "zoo.plugins"
 DISABLE_VARIABLE = "ZOO_DISABLE_PLUGINS"
@@ -64,12 +66,10 @@ class PluginHost:
     def failed(self) -> list[PluginStatus]:
         return [plugin for plugin in self.plugins if plugin.state == "failed"]
 
-    def add(self, entry_point: metadata.EntryPoint) -> PluginStatus:
+    def add(self, point: PluginPoint | metadata.EntryPoint) -> PluginStatus:
         """Load one plugin; on any failure nothing of it stays registered. Never raises for it."""
-        status = PluginStatus(name=entry_point.name, module=entry_point.value)
-        if entry_point.dist is not None:
-            status.distribution = entry_point.dist.name
-            status.version = entry_point.dist.version
+        point = point if isinstance(point, PluginPoint) else PluginPoint.of(point)
+        status = PluginStatus(point.name, point.value, point.distribution, point.version)
         self.plugins.append(status)
         if status.name in _disabled_names():
             status.state = "disabled"
@@ -79,27 +79,33 @@ class PluginHost:
         try:
             # A plugin that prints while it is imported must not end up in somebody's JSON.
             with contextlib.redirect_stdout(sys.stderr):
-                self._load(entry_point, status)
+                self._load(point, status)
         except KeyboardInterrupt:
             raise
         # SystemExit included: a plugin that calls sys.exit() on import must not end the program.
         except BaseException as error:
-            self._roll_back(status)
-            status.state = "failed"
-            status.error = _sentence(error)
-            status.trace = "".join(traceback.format_exception(error))
+            self.reject(status, error)
         finally:
             status.seconds = time.perf_counter() - began
         return status
 
-    def _load(self, entry_point: metadata.EntryPoint, status: PluginStatus) -> None:
+    def reject(self, status: PluginStatus, error: BaseException) -> None:
+        """Mark a plugin as failed, remember why, and take back all that it registered."""
+        import traceback
+
+        self._roll_back(status)
+        status.state = "failed"
+        status.error = _sentence(error)
+        status.trace = "".join(traceback.format_exception(error))
+
+    def _load(self, point: PluginPoint, status: PluginStatus) -> None:
         twin = next((p for p in self.plugins[:-1] if p.name == status.name), None)
         if twin is not None:
             raise PluginError(
                 f"the plugin name '{status.name}' is taken: {twin.module} of {twin.distribution} "
                 f"{twin.version} has it; rename the entry point or uninstall one of the two"
             )
-        plugin = entry_point.load()
+        plugin = point.load()
         status.api = _check_api_version(plugin)
         _check_hook_names(plugin)
         self.manager.register(plugin, name=status.name)
@@ -132,21 +138,25 @@ class PluginHost:
     def _roll_back(self, status: PluginStatus) -> None:
         status.components = ()
         status.registries = ()
+        # A twin's name in pluggy belongs to the plugin that had it first.
+        twins = [p for p in self.plugins if p.name == status.name and p is not status]
         half = self.manager.get_plugin(status.name)
-        if half is not None and all(p.name != status.name for p in self.plugins[:-1]):
+        if half is not None and not twins:
             self.manager.unregister(half)
 
 
-def load_plugins(entry_points: Sequence[metadata.EntryPoint] | None = None) -> PluginHost:
+def load_plugins(
+    entry_points: Sequence[PluginPoint | metadata.EntryPoint] | None = None,
+) -> PluginHost:
     """Every plugin of the entry-point group ``zoo.plugins`` (or those given), loaded one by one."""
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
     host = PluginHost(manager)
-    found = metadata.entry_points(group=ENTRY_POINT_GROUP) if entry_points is None else entry_points
+    found = find_plugin_points(ENTRY_POINT_GROUP) if entry_points is None else entry_points
     # An editable install next to a wheel lists the same entry point twice; both mean one plugin.
     unique = {(point.name, point.value): point for point in reversed(list(found))}
-    for _, entry_point in sorted(unique.items(), key=lambda item: item[0]):
-        host.add(entry_point)
+    for _, point in sorted(unique.items(), key=lambda item: item[0]):
+        host.add(point)
     return host
 
 
@@ -201,11 +211,13 @@ def _check_unique(component: Component, among: Sequence[Component]) -> None:
 
 def _sentence(error: BaseException) -> str:
     """The cause in one line, with file and line for errors that have them."""
-    if isinstance(error, PluginError):
+    if isinstance(error, ZooError):
         return str(error)
     if isinstance(error, SystemExit):
         return f"it called sys.exit({error.code!r}) while being loaded"
     if isinstance(error, SyntaxError) and error.filename:
         return f"SyntaxError: {error.msg} ({error.filename}, line {error.lineno})"
+    if isinstance(error, pluggy.PluginValidationError):
+        return "; ".join(line.strip() for line in str(error).splitlines() if line.strip())
     text = str(error).strip().splitlines()
     return f"{type(error).__name__}: {text[0] if text else 'no message'}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeVar, get_type_hints
 
 import msgspec
@@ -36,13 +37,18 @@ class Field:
 def convert(table: dict[str, Any], into: type[T], where: str) -> T:
     """The table as a typed `into`.
 
-    `where` opens every complaint: a file, a variant or a section. Raises `ConfigError` naming the
-    key, what was given, what was expected, and the nearest valid key for a misspelled one.
+    into: a `Config` type. `where` opens every complaint: a file, a variant or a section. Raises
+    `ConfigError` naming the key, what was given, what was expected, and the nearest valid key for a
+    misspelled one.
     """
-    _refuse_unknown_keys(table, into, where, "")
     try:
-        return msgspec.convert(table, into, strict=True)
+        converted = msgspec.convert(table, into, strict=True)
+        # A nested structure that is no Config would drop unknown keys silently.
+        if any(isinstance(value, dict) for value in table.values()):
+            _refuse_unknown_keys(table, into, where, "")
+        return converted
     except msgspec.ValidationError as error:
+        _refuse_unknown_keys(table, into, where, "")
         key, complaint = _explain(str(error), table)
         raise ConfigError(f"{where}: {complaint}", key=key) from None
 
@@ -50,8 +56,7 @@ def convert(table: dict[str, Any], into: type[T], where: str) -> T:
 def _refuse_unknown_keys(table: dict[str, Any], into: Any, where: str, prefix: str) -> None:
     if not (isinstance(into, type) and issubclass(into, msgspec.Struct)):
         return
-    hints = get_type_hints(into)
-    known = {field.encode_name: hints[field.name] for field in msgspec.structs.fields(into)}
+    known = _field_types(into)
     for key, value in table.items():
         if key not in known:
             hint = did_you_mean(key, known)
@@ -61,6 +66,12 @@ def _refuse_unknown_keys(table: dict[str, Any], into: Any, where: str, prefix: s
             )
         if isinstance(value, dict):
             _refuse_unknown_keys(value, known[key], where, f"{prefix}{key}.")
+
+
+@lru_cache(maxsize=256)  # evaluating annotations is slow, and a catalogue converts by the dozen
+def _field_types(config: type[msgspec.Struct]) -> dict[str, Any]:
+    hints = get_type_hints(config)
+    return {field.encode_name: hints[field.name] for field in msgspec.structs.fields(config)}
 
 
 def _explain(message: str, table: dict[str, Any]) -> tuple[str | None, str]:
@@ -112,9 +123,15 @@ def flatten(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def field_names(config: type[msgspec.Struct]) -> tuple[str, ...]:
+    """The keys a configuration type knows, in the order of definition."""
+    return config.__struct_encode_fields__
+
+
 def describe(config: type[msgspec.Struct]) -> list[Field]:
     """The documented fields of a configuration type, in the order of definition."""
     hints = get_type_hints(config, include_extras=True)
+    types = _field_types(config)
     rows = []
     for field in msgspec.structs.fields(config):
         meta = [
@@ -126,7 +143,7 @@ def describe(config: type[msgspec.Struct]) -> list[Field]:
         rows.append(
             Field(
                 name=field.encode_name,
-                type=_type_in_words(get_type_hints(config)[field.name]),
+                type=_type_in_words(types[field.encode_name]),
                 default=default,
                 required=field.required,
                 description=next((m.description for m in meta if m.description), ""),

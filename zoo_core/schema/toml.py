@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -41,26 +42,37 @@ def key_line(path: Path, dotted: str) -> int | None:
     understood, keys inside inline tables are found at the line of the table that holds them.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        state = path.stat()
+        lines = _key_lines(path, state.st_mtime_ns, state.st_size)
     except (OSError, UnicodeDecodeError):
         return None
-    wanted = tuple(dotted.split("."))
+    while dotted:
+        if dotted in lines:
+            return lines[dotted]
+        dotted = dotted.rpartition(".")[0]
+    return None
+
+
+@lru_cache(maxsize=64)
+def _key_lines(path: Path, modified: int, size: int) -> dict[str, int]:
+    """The first line of every key and table header. `modified` and `size` tell when to read again."""
+    lines: dict[str, int] = {}
     header: tuple[str, ...] = ()
-    best: tuple[int, int] | None = None
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         stripped = line.strip()
-        if match := re.match(r"\[\[?([^\[\]]+)\]\]?\s*(#.*)?$", stripped):
-            header = _parts(match[1])
-            here = header
-        elif match := re.match(
-            r"((?:[A-Za-z0-9_.\-]+|\"[^\"]*\"|'[^']*'|\s*\.\s*)+?)\s*=", stripped
-        ):
+        if match := _HEADER.match(stripped):
+            here = header = _parts(match[1])
+        elif match := _KEY.match(stripped):
             here = header + _parts(match[1])
         else:
             continue
-        if wanted[: len(here)] == here and (best is None or len(here) > best[0]):
-            best = (len(here), number)
-    return best[1] if best else None
+        lines.setdefault(".".join(here), number)
+    return lines
+
+
+_QUOTED = r"\"[^\"]*\"|'[^']*'"
+_HEADER = re.compile(rf"\[\[?((?:{_QUOTED}|[^\[\]\"'])+)\]\]?\s*(#.*)?$")
+_KEY = re.compile(rf"((?:[A-Za-z0-9_.\-]+|{_QUOTED}|\s*\.\s*)+?)\s*=")
 
 
 def _parts(text: str) -> tuple[str, ...]:
