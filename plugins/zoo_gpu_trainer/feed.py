@@ -8,12 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from zoo_core.diffusion.objective import Draw, draw
 from zoo_core.interfaces.dataset import Dataset
 from zoo_core.interfaces.text_encoder import TextEncoder, TextStates
 from zoo_core.interfaces.vae import VAE, Moments
 from zoo_core.recipe import Recipe
 from zoo_core.stream.captions import choose_captions
-from zoo_core.stream.draws import latent_noise, noise, timesteps
+from zoo_core.stream.draws import latent_noise
 from zoo_core.stream.order import dataset_index
 from zoo_gpu_trainer.latents import encode_samples
 
@@ -23,14 +24,13 @@ class Batch:
     """One micro-batch, on the device.
 
     indices: int64 [B] global sample indices; members: int64 [B] their places in the dataset.
-    latents, noise: [B, C, H, W]; timesteps: [B]; text: states [B, L, D] with mask.
+    latents: [B, C, H, W]; draw: timesteps [B] and noise [B, C, H, W]; text: states [B, L, D], mask.
     """
 
     indices: np.ndarray
     members: np.ndarray
     latents: Tensor
-    noise: Tensor
-    timesteps: Tensor
+    draw: Draw
     text: TextStates
 
 
@@ -72,12 +72,5 @@ class Feed:
         with torch.no_grad():
             latents = self.vae.scale(moments.sample(resample))
             text = self.text_encoder.encode([choice.text for choice in choices])
-        steps = timesteps(self.seed, indices, self.recipe.diffusion.timesteps)
-        return Batch(
-            indices=indices,
-            members=members,
-            latents=latents,
-            noise=torch.from_numpy(noise(self.seed, indices, shape)).to(self.device),
-            timesteps=torch.from_numpy(steps).to(self.device),
-            text=text,
-        )
+        drawn = draw(self.seed, indices, shape, self.recipe.diffusion.timesteps)
+        return Batch(indices, members, latents, drawn.to(self.device), text)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NoReturn
 
+import numpy as np
 import torch
 
-from zoo_core.diffusion.objective import training_loss
+from zoo_core.diffusion.objective import batch_mean, batch_share, training_loss
 from zoo_core.diffusion.schedule import NoiseSchedule
 from zoo_core.errors import TrainingError
 from zoo_core.interfaces.backbone import Backbone
@@ -60,7 +62,7 @@ class Updater:
         """
         training = self.recipe.training
         self.backbone.train()
-        total = 0.0
+        seen = []
         first = step * training.batch_size
         for start in range(first, first + training.batch_size, training.micro_batch):
             batch = self.feed.batch(start, start + training.micro_batch)
@@ -70,19 +72,17 @@ class Updater:
                 losses = training_loss(
                     self.backbone,
                     batch.latents,
-                    batch.noise,
-                    batch.timesteps,
+                    batch.draw.noise,
+                    batch.draw.timesteps,
                     batch.text.states,
                     batch.text.mask,
                     self.schedule,
                 )
-            loss = losses.sum() / training.batch_size
-            value = loss.item()
-            if not math.isfinite(value):
-                bad = [i for i, finite in enumerate(torch.isfinite(losses).tolist()) if not finite]
-                self._refuse("loss", step, batch.members[bad])
-            loss.backward()
-            total += value
+            finite = torch.isfinite(losses)
+            if not finite.all():
+                self._refuse("loss", step, batch.members[(~finite).cpu().numpy()])
+            batch_share(losses, training.batch_size).backward()
+            seen.append(losses)
         limit = self.recipe.optimizer.gradient_clip or math.inf
         norm = torch.nn.utils.clip_grad_norm_(self.backbone.parameters(), limit).item()
         if not math.isfinite(norm):
@@ -92,9 +92,9 @@ class Updater:
             group["lr"] = rate
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        return Update(total, norm, rate)
+        return Update(batch_mean(seen), norm, rate)
 
-    def _refuse(self, what: str, step: int, members) -> None:  # type: ignore[no-untyped-def]
+    def _refuse(self, what: str, step: int, members: np.ndarray) -> NoReturn:
         self.optimizer.zero_grad(set_to_none=True)
         keys = [self.feed.dataset[int(member)].key for member in members[:8]]
         more = f" and {len(members) - 8} more" if len(members) > 8 else ""

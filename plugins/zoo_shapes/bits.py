@@ -32,7 +32,9 @@ class RawBits:
         named = (("seed", seed), ("purpose", purpose), ("index", index), ("attempt", attempt))
         for name, value in named:
             if not 0 <= value < _MAX:
-                raise ValueError(f"{name} is {value}; it must be a whole number from 0 to 2**64 - 1")
+                raise ValueError(
+                    f"{name} is {value}; it must be a whole number from 0 to 2**64 - 1"
+                )
         self._generator = np.random.Philox(
             key=np.array([seed, _KEY], dtype=np.uint64),
             counter=np.array([0, index, attempt, purpose], dtype=np.uint64),

@@ -11,7 +11,16 @@ from dataclasses import dataclass
 
 from zoo_shapes.bits import RawBits
 from zoo_shapes.scene import Scene, Thing
-from zoo_shapes.world import BACKGROUNDS, COLOURS, NUMBERS, RELATIONS, SHAPES, SIZES, TEXTURES
+from zoo_shapes.world import (
+    BACKGROUNDS,
+    COLOURS,
+    NUMBERS,
+    PLACES,
+    RELATIONS,
+    SHAPES,
+    SIZES,
+    TEXTURES,
+)
 
 MAX_WORDS = 30  # one token a word, and a start and an end token, fill a context of 32
 SYNTHETIC = 5
@@ -60,7 +69,7 @@ def prompt(scene: Scene) -> str:
 def vocabulary() -> list[str]:
     """Every word that a caption of any world can hold, in order."""
     names = [*SHAPES, *map(plural, SHAPES), *COLOURS, *BACKGROUNDS, *SIZES, *TEXTURES, *NUMBERS]
-    words = {word for phrase in (*names, *RELATIONS) for word in phrase.split()}
+    words = {word for phrase in (*names, *PLACES, *RELATIONS) for word in phrase.split()}
     words.update(_FIXED_WORDS.split())
     return sorted(words)
 

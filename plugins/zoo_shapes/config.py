@@ -10,7 +10,8 @@ from zoo_core.interfaces import DatasetConfig
 from zoo_core.schema import Config
 
 World = Annotated[
-    Literal["default", "hard"], Meta(description="Which scenes there are; hard has more of everything")
+    Literal["default", "hard"],
+    Meta(description="Which scenes there are; hard has more of everything"),
 ]
 Seed = Annotated[int, Meta(ge=0, description="Seed of the scenes")]
 
@@ -34,7 +35,7 @@ class ShapesPromptsConfig(Config, frozen=True):
             "combinations that no training scene has"
         ),
     ] = "heldout"
-    count: Annotated[int, Meta(ge=1, le=100_000, description="Prompts in the set")] = 512
+    count: Annotated[int, Meta(ge=1, le=100_000, description="Prompts in the set")] = 256
     seed: Seed = 0
 
 

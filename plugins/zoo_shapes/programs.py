@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Protocol
 
 from zoo_shapes.captions import RELATION_PHRASES, plural
@@ -124,8 +124,9 @@ def place_of(thing: Seen) -> str:
     """The named place nearest to a thing's centre."""
     return min(
         PLACES,
-        key=lambda place: (thing.x - PLACE_CENTRES[place][0]) ** 2
-        + (thing.y - PLACE_CENTRES[place][1]) ** 2,
+        key=lambda place: (
+            (thing.x - PLACE_CENTRES[place][0]) ** 2 + (thing.y - PLACE_CENTRES[place][1]) ** 2
+        ),
     )
 
 
@@ -137,7 +138,7 @@ def relation_of(first: Seen, second: Seen) -> str:
     return "above" if dy < 0 else "below"
 
 
-@lru_cache(maxsize=None)
+@cache
 def _pattern(text: str) -> re.Pattern[str]:
     """A template's text with each slot as a group of the phrases it may hold, longest first."""
     parts = re.split(r"\{(\w+)\}", text)

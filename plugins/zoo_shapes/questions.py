@@ -237,9 +237,7 @@ def _textures_asked(scene: Scene, world: WorldConfig) -> list[_Ask]:
         for thing in scene.things
         for ask in _if_textured(
             thing,
-            _Ask(
-                "is_texture", "texture", thing.texture, textures, (("subject", thing.shape),)
-            ),
+            _Ask("is_texture", "texture", thing.texture, textures, (("subject", thing.shape),)),
         )
     ]
 

@@ -28,6 +28,7 @@ _REACH = 15  # pixels from a crop's middle to its edge
 _SIDE = 2 * _REACH + 1
 _OFFSETS = (-1.0, -0.5, 0.0, 0.5, 1.0)  # pixels, of candidates around a component's middle
 _WIDEST = 2 * max(SIZES.values()) + 4  # pixels; a wider component is two things that touch
+_MAX_EROSION = 8  # pixels from either side of a neck between things that touch
 _BORDER = 2  # pixels
 
 Floats = NDArray[np.float32]
@@ -94,9 +95,7 @@ def answer(question: str, choices: Sequence[str], view: View) -> str:
     return found if found in choices else ""
 
 
-def ask(
-    question: Mapping[str, Any], image: NDArray[np.uint8], world: WorldConfig = DEFAULT
-) -> str:
+def ask(question: Mapping[str, Any], image: NDArray[np.uint8], world: WorldConfig = DEFAULT) -> str:
     """The answer to a question in TIFA's format on an image; see `read` and `answer`."""
     return answer(question["question"], question["choices"], read(image, world))
 
@@ -136,7 +135,7 @@ def _components(marked: NDArray[np.bool_]) -> tuple[NDArray[np.int32], int]:
 def _split(part: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
     """A component cut at its narrow places: the least erosion that makes two cores or more."""
     core = part
-    for _ in range(4):
+    for _ in range(_MAX_EROSION):
         core = ndimage.binary_erosion(core)
         seeds, count = ndimage.label(core)
         if count >= 2:
@@ -161,8 +160,7 @@ def _explain(
     """The best candidate of each component, where it explains enough."""
     bank = _bank(world.shapes, world.sizes, world.textures)
     inks = np.array([COLOURS[name] for name in world.colours], dtype=np.float32)
-    middles = ndimage.center_of_mass(labels > 0, labels, range(1, count + 1))
-    corners = [(round(y), round(x)) for y, x in middles]
+    corners = _middles(labels, count)
     padded = np.pad(deviation, ((_REACH, _REACH), (_REACH, _REACH), (0, 0)))
     # Pixels beside a component count as its own, so that its soft edge stays out of its neighbour.
     owners = np.where(labels > 0, labels, ndimage.maximum_filter(labels, 5))
@@ -193,6 +191,18 @@ def _explain(
             )
         )
     return things
+
+
+def _middles(labels: NDArray[np.int32], count: int) -> list[tuple[int, int]]:
+    """The pixel (row, column) nearest to each component's centre of mass."""
+    rows, columns = np.nonzero(labels)
+    owners = labels[rows, columns]
+    area = np.bincount(owners, minlength=count + 1)[1:]
+    row = np.bincount(owners, rows, count + 1)[1:] / area
+    column = np.bincount(owners, columns, count + 1)[1:] / area
+    return list(
+        zip(np.rint(row).astype(int).tolist(), np.rint(column).astype(int).tolist(), strict=True)
+    )
 
 
 @dataclass(frozen=True)

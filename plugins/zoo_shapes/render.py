@@ -7,11 +7,12 @@ IEEE 754 fixes exactly, so the same scene has the same bytes on every machine.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo_shapes.scene import Scene, Thing
+from zoo_shapes.scene import Scene
 from zoo_shapes.world import BACKGROUNDS, COLOURS, SHAPES, SIZE, TEXTURES
 
 DARK = 0.5  # brightness of a texture's dark parts
@@ -19,7 +20,7 @@ _PERIOD = 6.0  # pixels, of stripes and dots
 _SLOPE = math.sqrt(1.7**2 + 1.0)  # length of the normal (1.7, -1) of the triangle's side
 _ROOT3_HALF = math.sqrt(3.0) / 2.0
 
-Array = NDArray[np.float64]
+Array = NDArray[np.floating[Any]]
 
 
 def render(scene: Scene, size: int = SIZE) -> NDArray[np.uint8]:
@@ -28,7 +29,9 @@ def render(scene: Scene, size: int = SIZE) -> NDArray[np.uint8]:
     Only 64 pixels are drawn: radii and places are in pixels. Raises ValueError for another size.
     """
     if size != SIZE:
-        raise ValueError(f"scenes are drawn at {SIZE} x {SIZE} pixels, not {size}; resize the image")
+        raise ValueError(
+            f"scenes are drawn at {SIZE} x {SIZE} pixels, not {size}; resize the image"
+        )
     image = np.empty((SIZE, SIZE, 3))
     image[:] = BACKGROUNDS[scene.background]
     for thing in scene.things:
@@ -51,12 +54,6 @@ def masks(shape: str, texture: str, radius: float, x: Array, y: Array) -> tuple[
     """
     cover = _edge(_distance(shape, radius, x, y))
     return cover, _brightness(texture, x, y) + np.zeros_like(cover)
-
-
-def thing_patch(thing: Thing, size: int) -> tuple[Array, Array]:
-    """The coverage and brightness of one thing on an image of `size` pixels, float64 [size, size]."""
-    at = np.arange(size) + 0.5
-    return masks(thing.shape, thing.texture, thing.radius, at - thing.x, (at - thing.y)[:, None])
 
 
 def _edge(distance: Array) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from zoo_shapes.bits import RawBits
 from zoo_shapes.world import (
@@ -60,6 +60,8 @@ def draw(world: WorldConfig, seed: int, split: str, index: int) -> Scene:
 
     The splits use disjoint parts of one counter space. `train` and `heldout` never show a
     (shape, colour) pair of `withheld(world)`; every scene of `composition` shows at least one.
+    No scene is in two splits: places are multiples of 1/16 pixel, and those of `heldout` lie 1/32
+    pixel to the right of them.
     Raises ValueError for an unknown split, a number out of range, or a world without such scenes.
     """
     if split not in _PURPOSES:
@@ -76,7 +78,7 @@ def draw(world: WorldConfig, seed: int, split: str, index: int) -> Scene:
             continue
         shows_withheld = any((thing.shape, thing.colour) in kept_out for thing in scene.things)
         if shows_withheld == (split == "composition"):
-            return scene
+            return _shifted(scene) if split == "heldout" else scene
     raise ValueError(
         f"world {world.name!r}: no scene for split {split!r} in {_ATTEMPTS} attempts; it leaves too"
         " few combinations of shape and colour"
@@ -87,6 +89,10 @@ def gap(first: Thing, second: Thing) -> float:
     """Pixels between the bounding squares of two things; negative where they overlap."""
     apart = max(abs(first.x - second.x), abs(first.y - second.y))
     return apart - first.radius - second.radius
+
+
+def _shifted(scene: Scene) -> Scene:
+    return replace(scene, things=tuple(replace(each, x=each.x + 1 / 32) for each in scene.things))
 
 
 def _propose(world: WorldConfig, bits: RawBits, split: str) -> Scene | None:

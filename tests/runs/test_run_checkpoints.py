@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -338,6 +339,20 @@ def test_retention_keeps_the_last_good_one(run: RunFolder) -> None:
     assert found is not None
     assert found.step == 200
     assert prune(run, 2) == [run.checkpoints / "step-000100"]
+
+
+def test_a_removal_cut_short_leaves_no_half_checkpoint(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for step in (100, 200):
+        save(run, step)
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", lambda path, ignore_errors: None)
+        prune(run, 1)
+    assert [step for step, _ in published(run)] == [200]
+    with RunLock.acquire(run) as lock:
+        checkpoints.remove_leftovers(run, lock)
+    assert names(run) == ["step-000200"]
 
 
 def test_leftovers_are_removed_under_the_lock_only(run: RunFolder) -> None:

@@ -42,7 +42,7 @@ class Family:
         """The family's settings type; its module is light by contract."""
         return _load(self.component.config, self, Config)
 
-    def configure(self, settings: dict[str, Any], where: str) -> Config:
+    def configure(self, settings: dict[str, Any], where: str | Callable[[], str]) -> Config:
         """Settings as the family's typed config. Raises `ConfigError` opened by `where`."""
         return convert(settings, self.config_type(), where)
 
@@ -185,7 +185,10 @@ class Catalog:
     def configure(self, variant: Variant, overrides: dict[str, Any] | None = None) -> Config:
         """A variant's typed settings. Raises `ConfigError` naming its file and line, or the override."""
         family = self.family(variant.kind, variant.family)
-        where = f"{self.describe_origin(variant)}, {variant.kind} '{variant.name}'"
+
+        def where() -> str:
+            return f"{self.describe_origin(variant)}, {variant.kind} '{variant.name}'"
+
         return family.configure({**variant.settings, **(overrides or {})}, where)
 
     def describe_origin(self, variant: Variant) -> str:

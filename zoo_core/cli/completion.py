@@ -23,7 +23,7 @@ RUN_FILE = "recipe.toml"
 
 
 @click.command("completion", short_help="Print the shell's completion script.")
-@click.argument("shell", type=click.Choice(SHELLS))
+@click.argument("shell", metavar="bash|zsh|fish", type=click.Choice(SHELLS))
 @click.pass_context
 def command(ctx: click.Context, shell: str) -> None:
     """Print the script that completes commands, options and names in SHELL.

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     metavar="NAME",
     multiple=True,
     shell_complete=complete_metric,
-    help="A metric, in place of the recipe's; may be repeated.",
+    help="Score only this metric of the run's recipe; may be repeated.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 @click.command("sample", short_help="Draw images from prompts with a trained run.")
 @click.argument("run", type=click.Path(path_type=Path), shell_complete=complete_run)
-@click.argument("prompts", metavar="[PROMPT]...", nargs=-1)
+@click.argument("prompts", metavar="PROMPT...", nargs=-1, required=True)
 @click.option(
     "-n",
     "--count",
     default=1,
     show_default=True,
     type=click.IntRange(min=1),
-    help="Images of each prompt; without PROMPT, how many of the run's own prompts to draw.",
+    help="Images of each prompt.",
 )
 @click.option(
     "--steps",

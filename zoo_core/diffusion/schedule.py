@@ -23,8 +23,6 @@ class NoiseSchedule:
             beta_start=settings.beta_start,
             beta_end=settings.beta_end,
             beta_schedule=settings.beta_schedule,
-            prediction_type=settings.prediction,
-            clip_sample=False,
         )
 
     @property

@@ -99,9 +99,11 @@ def parse_assignment(text: str) -> dict[str, Any]:
         )
     raw = raw.strip()
     try:
-        value: Any = tomllib.loads(f"value = {raw}")["value"]
+        table = tomllib.loads(f"value = {raw}")
     except tomllib.TOMLDecodeError:
-        value = raw
+        table = {}
+    # Text with line breaks could be more than one key; then it is text.
+    value: Any = table["value"] if set(table) == {"value"} else raw
     for part in reversed(parts):
         value = {part: value}
     return value

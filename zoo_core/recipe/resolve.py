@@ -162,8 +162,10 @@ def _slot(
         raise type(error)(f"{error}" if where == "argument" else f"{where}: {error}") from None
     family = catalog.family(kind, variant.family)
     definition = catalog.describe_origin(variant)
+    file = variant.file if variant.file.name else None
+    place = Layer(f"variant {variant.name}", {}, file, f"{kind}.{variant.name}.")
     for key in flatten(variant.settings):
-        origins.setdefault(f"{slot_name}.{key}", f"variant {variant.name} ({definition})")
+        origins.setdefault(f"{slot_name}.{key}", place.origin(key))
     merged = {**variant.settings, **settings}
     config = _typed(merged, family.config_type(), slot_name, origins)
     base = _BASES.get(slot_name)

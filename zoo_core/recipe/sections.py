@@ -75,7 +75,7 @@ class SamplingSettings(Config, frozen=True):
     """``[sampling]``: how images are drawn from a trained backbone."""
 
     scheduler: Annotated[Literal["ddim"], Meta(description="Sampler: DDIM with eta 0")] = "ddim"
-    steps: Annotated[int, Meta(ge=1, le=1000, description="Denoising steps")] = 50
+    steps: Annotated[int, Meta(ge=1, le=999, description="Denoising steps")] = 50
     guidance: Annotated[
         float, Meta(ge=1, le=100, description="Classifier-free guidance scale; 1 switches it off")
     ] = 7.5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeVar, get_type_hints
@@ -34,12 +35,12 @@ class Field:
     description: str
 
 
-def convert(table: dict[str, Any], into: type[T], where: str) -> T:
+def convert(table: dict[str, Any], into: type[T], where: str | Callable[[], str]) -> T:
     """The table as a typed `into`.
 
-    into: a `Config` type. `where` opens every complaint: a file, a variant or a section. Raises
-    `ConfigError` naming the key, what was given, what was expected, and the nearest valid key for a
-    misspelled one.
+    into: a `Config` type. where: opens every complaint: a file, a variant or a section; a function is
+    called only when there is one. Raises `ConfigError` naming the key, what was given, what was
+    expected, and the nearest valid key for a misspelled one.
     """
     try:
         converted = msgspec.convert(table, into, strict=True)
@@ -50,10 +51,16 @@ def convert(table: dict[str, Any], into: type[T], where: str) -> T:
     except msgspec.ValidationError as error:
         _refuse_unknown_keys(table, into, where, "")
         key, complaint = _explain(str(error), table)
-        raise ConfigError(f"{where}: {complaint}", key=key) from None
+        raise ConfigError(f"{_words(where)}: {complaint}", key=key) from None
 
 
-def _refuse_unknown_keys(table: dict[str, Any], into: Any, where: str, prefix: str) -> None:
+def _words(where: str | Callable[[], str]) -> str:
+    return where if isinstance(where, str) else where()
+
+
+def _refuse_unknown_keys(
+    table: dict[str, Any], into: Any, where: str | Callable[[], str], prefix: str
+) -> None:
     if not (isinstance(into, type) and issubclass(into, msgspec.Struct)):
         return
     known = _field_types(into)
@@ -62,7 +69,7 @@ def _refuse_unknown_keys(table: dict[str, Any], into: Any, where: str, prefix: s
             hint = did_you_mean(key, known)
             listed = "" if hint else f"Known keys: {', '.join(sorted(known))}."
             raise ConfigError(
-                f"{where}: unknown key '{prefix}{key}'. {hint}{listed}", f"{prefix}{key}"
+                f"{_words(where)}: unknown key '{prefix}{key}'. {hint}{listed}", f"{prefix}{key}"
             )
         if isinstance(value, dict):
             _refuse_unknown_keys(value, known[key], where, f"{prefix}{key}.")

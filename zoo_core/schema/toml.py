@@ -55,24 +55,28 @@ def key_line(path: Path, dotted: str) -> int | None:
 
 @lru_cache(maxsize=64)
 def _key_lines(path: Path, modified: int, size: int) -> dict[str, int]:
-    """The first line of every key and table header. `modified` and `size` tell when to read again."""
+    """The first line of every key and table header, and of tables that only others' headers name.
+
+    `modified` and `size` tell when to read again.
+    """
+    quoted = r"\"[^\"]*\"|'[^']*'"
+    header_line = re.compile(rf"\[\[?((?:{quoted}|[^\[\]\"'])+)\]\]?\s*(#.*)?$")
+    key_line = re.compile(rf"((?:[A-Za-z0-9_.\-]+|{quoted}|\s*\.\s*)+?)\s*=")
     lines: dict[str, int] = {}
+    implied: dict[str, int] = {}
     header: tuple[str, ...] = ()
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         stripped = line.strip()
-        if match := _HEADER.match(stripped):
+        if match := header_line.match(stripped):
             here = header = _parts(match[1])
-        elif match := _KEY.match(stripped):
+        elif match := key_line.match(stripped):
             here = header + _parts(match[1])
         else:
             continue
         lines.setdefault(".".join(here), number)
-    return lines
-
-
-_QUOTED = r"\"[^\"]*\"|'[^']*'"
-_HEADER = re.compile(rf"\[\[?((?:{_QUOTED}|[^\[\]\"'])+)\]\]?\s*(#.*)?$")
-_KEY = re.compile(rf"((?:[A-Za-z0-9_.\-]+|{_QUOTED}|\s*\.\s*)+?)\s*=")
+        for length in range(1, len(here)):
+            implied.setdefault(".".join(here[:length]), number)
+    return {**implied, **lines}
 
 
 def _parts(text: str) -> tuple[str, ...]:
