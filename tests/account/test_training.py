@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from zoo_sdxl.account import account
-from zoo_sdxl.config import SDXLConfig
-
 from zoo_core.account import Account
 from zoo_core.account.training import storage, training_compute, training_flops
+from zoo_sdxl.account import account
+from zoo_sdxl.config import SDXLConfig
 
 
 def test_sdxl_for_600k_steps_ends_the_papers_axis():

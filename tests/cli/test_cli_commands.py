@@ -150,6 +150,10 @@ def test_plugins_table_and_json(make_plugin, good_plugin, monkeypatch):
     rows = {row["name"]: row for row in page["plugins"]}
     assert rows["sound"]["components"] == [{"kind": "dataset", "name": "sound"}]
     assert "a_package_nobody_has" in rows["brittle"]["error"]
+    assert "traceback" not in rows["brittle"]
+    page = json.loads(zoo("--debug", "plugins", "--json").stdout)
+    traces = {row["name"]: row["traceback"] for row in page["plugins"]}
+    assert "Traceback" in traces["brittle"]
     strict = zoo("--strict", "plugins", code=1)
     assert "sound" in strict.stdout
     assert "zoo: failed to load: brittle." in strict.stderr

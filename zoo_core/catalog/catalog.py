@@ -232,11 +232,11 @@ class Catalog:
         hint = did_you_mean(name, known)
         lead = f"No {kind} is called '{name}'."
         failed = self._failed_sentence()
-        if hint:
-            return f"{lead} {hint}"
         elsewhere = [k for k in KINDS if k != kind and name in self.names(k)]
         if elsewhere:
             return f"{lead} There is a {elsewhere[0]} of that name."
+        if hint:
+            return f"{lead} {hint}"
         return " ".join(filter(None, [lead, f"'zoo list {kind}' shows all {len(known)}.", failed]))
 
     def _why_no_family(self, kind: str, name: str) -> str:

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 
 @click.command("plugins", short_help="Installed plugins and what became of each.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, tracebacks included.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON; tracebacks with the global --debug."
+)
 @click.pass_obj
 def command(session: Session, as_json: bool) -> None:
     """Show every plugin found, loaded or not, and what it provides.
@@ -29,7 +31,7 @@ def command(session: Session, as_json: bool) -> None:
     plugins = session.quiet_catalog.host.plugins
     if as_json:
         host = {"version": __version__, "api": API_VERSION}
-        print_json({"zoo": host, "plugins": [_row(plugin) for plugin in plugins]})
+        print_json({"zoo": host, "plugins": [_row(plugin, session.debug) for plugin in plugins]})
     elif plugins:
         print_table(*_table(plugins))
     if not as_json:
@@ -39,7 +41,7 @@ def command(session: Session, as_json: bool) -> None:
         raise PluginError(f"failed to load: {', '.join(failed)}.")
 
 
-def _row(plugin: PluginStatus) -> dict[str, Any]:
+def _row(plugin: PluginStatus, debug: bool) -> dict[str, Any]:
     return {
         "name": plugin.name,
         "state": plugin.state,
@@ -51,7 +53,7 @@ def _row(plugin: PluginStatus) -> dict[str, Any]:
         "registries": [str(path) for path in plugin.registries],
         "seconds": round(plugin.seconds, 6),
         "error": plugin.error,
-        "traceback": plugin.trace,
+        **({"traceback": plugin.trace} if debug else {}),
     }
 
 

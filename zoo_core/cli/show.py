@@ -128,6 +128,7 @@ def _print_account(page: dict[str, Any]) -> None:
 
 def _print_reference(page: dict[str, Any]) -> None:
     from zoo_core.cli.dry_run import toml_value
+    from zoo_core.cli.quantities import relative
 
     reference = dict(page.get("reference") or {})
     comparison = page.get("comparison") or []
@@ -141,8 +142,9 @@ def _print_reference(page: dict[str, Any]) -> None:
         if row["reading"]:
             words += f", {row['reading']}"
         published = reference.pop(row["figure"])
-        difference = f"{100 * row['relative_difference']:+.1f} %"
-        rows.append([words, f"{row['computed']:.{decimals}f}", str(published), difference])
+        computed = row["computed"]
+        difference = relative(computed, published)
+        rows.append([words, f"{computed:.{decimals}f}", str(published), difference])
     if rows:
         columns = [Column("figure"), *(Column(t, number=True) for t in _COMPARED)]
         print_section(title, columns, rows)

@@ -54,7 +54,7 @@ def merge(layers: Sequence[Layer]) -> tuple[dict[str, Any], dict[str, str]]:
     origins: dict[str, str] = {}
     for layer in layers:
         for slot in SLOTS:
-            table = layer.values.get(slot)
+            table: Any = layer.values.get(slot)
             named = isinstance(table, dict) and "name" in table and slot in merged
             if named and merged[slot].get("name") != table["name"]:
                 merged[slot] = {}

@@ -167,7 +167,9 @@ def _slot(
     for key in flatten(variant.settings):
         origins.setdefault(f"{slot_name}.{key}", place.origin(key))
     merged = {**variant.settings, **settings}
-    config = _typed(merged, family.config_type(), slot_name, origins)
+    config = _typed(
+        merged, family.config_type(), slot_name, origins, f"variant {variant.name} ({definition})"
+    )
     base = _BASES.get(slot_name)
     assert base is None or isinstance(config, base), f"{family.component.config} is no {base}"
     return Slot(
@@ -234,7 +236,10 @@ def _with_config(slot: Slot, config: Config) -> Slot:
     return Slot(slot.kind, slot.name, slot.family, slot.settings, config, slot.provenance)
 
 
-def _typed(values: Any, into: type[Config], name: str, origins: dict[str, str]) -> Config:
+def _typed(
+    values: Any, into: type[Config], name: str, origins: dict[str, str], whole: str | None = None
+) -> Config:
+    """The table `name` as its type; `whole` is the origin of a complaint about no key in particular."""
     if not isinstance(values, dict):
         raise ConfigError(
             f"{_origin(origins, name)}: '{name}' must be a table, not {values!r}.", name
@@ -243,7 +248,8 @@ def _typed(values: Any, into: type[Config], name: str, origins: dict[str, str]) 
         return convert(values, into, name)
     except ConfigError as error:
         dotted = f"{name}.{error.key}" if error.key else name
-        raise ConfigError(f"{_origin(origins, dotted)}: {error}", key=dotted) from None
+        where = whole if whole and dotted not in origins else _origin(origins, dotted)
+        raise ConfigError(f"{where}: {error}", key=dotted) from None
 
 
 def _origin(origins: dict[str, str], dotted: str) -> str:

@@ -50,7 +50,10 @@ def convert(table: dict[str, Any], into: type[T], where: str | Callable[[], str]
         return converted
     except msgspec.ValidationError as error:
         _refuse_unknown_keys(table, into, where, "")
-        key, complaint = _explain(str(error), table)
+        if isinstance(error.__cause__, ConfigError):  # raised by the type's own checks
+            key, complaint = error.__cause__.key, str(error.__cause__)
+        else:
+            key, complaint = _explain(str(error), table)
         raise ConfigError(f"{_words(where)}: {complaint}", key=key) from None
 
 

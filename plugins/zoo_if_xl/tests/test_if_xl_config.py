@@ -1,10 +1,10 @@
 """Settings of IF-XL: defaults, reduction, and what is refused."""
 
 import pytest
-from zoo_if_xl.config import IFXLConfig
 
 from zoo_core.errors import ConfigError
 from zoo_core.schema import convert
+from zoo_if_xl.config import IFXLConfig
 
 
 def test_defaults_are_the_original():

@@ -3,12 +3,12 @@
 import msgspec
 import pytest
 import torch
-from zoo_if_xl.account import account
-from zoo_if_xl.config import IFXLConfig
-from zoo_if_xl.model import build
 
 from zoo_core.account.meta import count_built
 from zoo_core.errors import ConfigError
+from zoo_if_xl.account import account
+from zoo_if_xl.config import IFXLConfig
+from zoo_if_xl.model import build
 
 SMALL = IFXLConfig(channels=512).reduced(8)
 

@@ -5,11 +5,11 @@ import json
 import pytest
 import torch
 from diffusers import AutoencoderKL
-from zoo_kl_vae.config import KLVAEConfig
-from zoo_kl_vae.model import build
 
 from zoo_core.errors import ConfigError
 from zoo_core.schema import convert
+from zoo_kl_vae.config import KLVAEConfig
+from zoo_kl_vae.model import build
 
 TINY = {"block_out_channels": [8, 16, 16, 16], "layers_per_block": 1, "norm_groups": 4}
 

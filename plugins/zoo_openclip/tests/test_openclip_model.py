@@ -8,11 +8,11 @@ import pytest
 import torch
 from open_clip.tokenizer import SimpleTokenizer
 from safetensors.torch import save_file
-from zoo_openclip.config import OpenCLIPConfig
-from zoo_openclip.model import build
 
 from zoo_core.errors import ConfigError
 from zoo_core.schema import convert
+from zoo_openclip.config import OpenCLIPConfig
+from zoo_openclip.model import build
 
 TEXT = {"context_length": 12, "vocab_size": 516, "width": 32, "heads": 2, "layers": 3}
 MODEL = {

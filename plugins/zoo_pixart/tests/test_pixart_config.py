@@ -2,10 +2,10 @@
 
 import msgspec
 import pytest
-from zoo_pixart.config import PixArtConfig
 
 from zoo_core.errors import ConfigError
 from zoo_core.schema import convert
+from zoo_pixart.config import PixArtConfig
 
 
 def test_caption_embedding_is_only_there_when_widths_differ():

@@ -3,12 +3,12 @@
 import msgspec
 import pytest
 import torch
-from zoo_pixart.account import account
-from zoo_pixart.config import PixArtConfig
-from zoo_pixart.model import build
 
 from zoo_core.account.meta import count_built
 from zoo_core.errors import ConfigError
+from zoo_pixart.account import account
+from zoo_pixart.config import PixArtConfig
+from zoo_pixart.model import build
 
 SMALL = PixArtConfig(text_width=1024).reduced(8)
 

@@ -1,10 +1,10 @@
 """Settings of SD2: defaults, reduction, and what is refused."""
 
 import pytest
-from zoo_sd2.config import SD2Config
 
 from zoo_core.errors import ConfigError
 from zoo_core.schema import convert
+from zoo_sd2.config import SD2Config
 
 
 def test_defaults_are_the_original():

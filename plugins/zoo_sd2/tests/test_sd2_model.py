@@ -3,12 +3,12 @@
 import msgspec
 import pytest
 import torch
-from zoo_sd2.account import account
-from zoo_sd2.config import SD2Config
-from zoo_sd2.model import build
 
 from zoo_core.account.meta import count_built
 from zoo_core.errors import ConfigError
+from zoo_sd2.account import account
+from zoo_sd2.config import SD2Config
+from zoo_sd2.model import build
 
 SMALL = SD2Config().reduced(8)
 

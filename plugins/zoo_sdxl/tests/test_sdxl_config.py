@@ -1,10 +1,10 @@
 """Settings of SDXL: defaults, reduction, and what is refused."""
 
 import pytest
-from zoo_sdxl.config import SDXLConfig
 
 from zoo_core.errors import ConfigError
 from zoo_core.schema import convert
+from zoo_sdxl.config import SDXLConfig
 
 
 def test_defaults_are_the_original():

@@ -3,12 +3,12 @@
 import msgspec
 import pytest
 import torch
-from zoo_sdxl.account import account
-from zoo_sdxl.config import SDXLConfig
-from zoo_sdxl.model import build
 
 from zoo_core.account.meta import count_built
 from zoo_core.errors import ConfigError
+from zoo_sdxl.account import account
+from zoo_sdxl.config import SDXLConfig
+from zoo_sdxl.model import build
 
 SMALL = SDXLConfig(transformer_depth=(0, 4, 4)).reduced(8)
 

@@ -10,11 +10,11 @@ import transformers
 from tokenizers import Tokenizer
 from tokenizers.models import Unigram
 from tokenizers.pre_tokenizers import Metaspace
-from zoo_t5.config import T5Config
-from zoo_t5.model import build
 
 from zoo_core.errors import ConfigError
 from zoo_core.schema import convert
+from zoo_t5.config import T5Config
+from zoo_t5.model import build
 
 TINY = {
     "width": 32,
