@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from zoo_core.catalog.files import Preset, Variant, read_registry
 from zoo_core.catalog.natural import matching, natural_key
@@ -27,8 +28,7 @@ CORE_PROVIDER = "zoo"
 REGISTRY_VARIABLE = "ZOO_REGISTRY"
 
 
-@dataclass(frozen=True)
-class Family:
+class Family(msgspec.Struct, frozen=True):
     """A component family and the plugin that provides it."""
 
     component: Component
@@ -56,14 +56,14 @@ class Family:
         return _load(self.component.target, self, None)
 
 
-@dataclass
 class Catalog:
     """Everything that has a name. Made by `open_catalog`."""
 
-    host: PluginHost
-    variants: list[Variant] = field(default_factory=list)
-    presets: list[Preset] = field(default_factory=list)
-    files: list[Path] = field(default_factory=list)
+    def __init__(self, host: PluginHost) -> None:
+        self.host = host
+        self.variants: list[Variant] = []
+        self.presets: list[Preset] = []
+        self.files: list[Path] = []
 
     @cached_property
     def families(self) -> list[Family]:

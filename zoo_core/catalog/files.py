@@ -16,9 +16,10 @@ extends = "other"                  # reserved: another preset to start from
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from zoo_core.errors import ConfigError, did_you_mean
 from zoo_core.interfaces.manifest import KINDS
@@ -27,8 +28,7 @@ from zoo_core.schema import key_line, load_toml
 RESERVED = ("family", "summary", "reference", "preset")
 
 
-@dataclass(frozen=True)
-class Variant:
+class Variant(msgspec.Struct, frozen=True):
     """A named set of hyperparameters of a family, and where it is written down."""
 
     kind: str
@@ -38,8 +38,8 @@ class Variant:
     provider: str
     file: Path
     summary: str = ""
-    reference: dict[str, Any] = field(default_factory=dict)
-    preset: dict[str, dict[str, Any]] = field(default_factory=dict)
+    reference: dict[str, Any] = {}
+    preset: dict[str, dict[str, Any]] = {}
 
     @property
     def line(self) -> int | None:
@@ -53,8 +53,7 @@ class Variant:
         return f"{self.file}:{line}" if line else str(self.file)
 
 
-@dataclass(frozen=True)
-class Preset:
+class Preset(msgspec.Struct, frozen=True):
     """A recipe to start from, not yet resolved."""
 
     name: str

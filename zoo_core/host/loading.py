@@ -14,10 +14,10 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import msgspec
 import pluggy
 
 from zoo_core import __version__
@@ -34,8 +34,7 @@ DISABLE_VARIABLE = "ZOO_DISABLE_PLUGINS"
 HOOK_PREFIX = "zoo_"
 
 
-@dataclass
-class PluginStatus:
+class PluginStatus(msgspec.Struct):
     """What became of one plugin. `error` is a sentence, `trace` the full traceback if there is one."""
 
     name: str
@@ -51,12 +50,12 @@ class PluginStatus:
     registries: tuple[Path, ...] = ()
 
 
-@dataclass
 class PluginHost:
     """All plugins found, in order of their names, and those that work registered with pluggy."""
 
-    manager: pluggy.PluginManager
-    plugins: list[PluginStatus] = field(default_factory=list)
+    def __init__(self, manager: pluggy.PluginManager) -> None:
+        self.manager = manager
+        self.plugins: list[PluginStatus] = []
 
     @property
     def loaded(self) -> list[PluginStatus]:

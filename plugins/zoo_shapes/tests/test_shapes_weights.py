@@ -17,7 +17,7 @@ from zoo_shapes.train_clip import contrastive_loss
 from zoo_shapes.train_vae import losses
 from zoo_shapes.world import DEFAULT
 
-SCENES = 96
+SCENES = 64
 
 
 @pytest.fixture(scope="module")
