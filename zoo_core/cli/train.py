@@ -113,6 +113,7 @@ def command(
         return
 
     from zoo_core.cli.reporter import terminal_reporter
+    from zoo_core.workflow.summary import summary
     from zoo_core.workflow.train import train
 
     outcome = train(recipe, catalog, run_path, terminal_reporter())
@@ -120,6 +121,8 @@ def command(
         print_json({"run": str(run_path), "step": outcome.step, "finished": outcome.finished})
     else:
         print_text([str(run_path)])
+    for line in summary(run_path):
+        say(line)
     if not outcome.finished:
         say(f"Stopped at step {outcome.step}; the same command continues the run.")
         raise click.exceptions.Exit(INTERRUPTED)
