@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -80,6 +81,7 @@ class _Loop:
     attempt: int
     begun_at: int
     step: int
+    unlogged: list[Update]
     saved_at: int = -1
 
     @classmethod
@@ -111,9 +113,11 @@ class _Loop:
         torch.manual_seed(recipe.training.seed)
         backbone = components.backbone().to(device)
         updater = Updater(recipe, backbone, feed, device)
-        step = _restore(recipe, run, updater, reporter)
+        step, unlogged = _restore(recipe, run, updater, reporter)
         attempt = run.next_attempt()
-        return cls(recipe, run, reporter, stop, updater, evaluator, attempt, step, step)
+        return cls(
+            recipe, run, reporter, stop, updater, evaluator, attempt, step, step, unlogged
+        )
 
     def run_to_end(self) -> Outcome:
         """Train to the last step or to the stop request; a checkpoint stands at the step returned."""
@@ -136,16 +140,16 @@ class _Loop:
                 label, total, "images", done=self.step * training.batch_size
             ) as progress,
         ):
-            began, images = time.perf_counter(), 0
+            began = time.perf_counter()
             while self.step < training.steps and not self.stop():
                 update = self.updater.update(self.step)
                 self.step += 1
-                images += training.batch_size
+                self.unlogged.append(update)
                 progress.advance(training.batch_size, f"loss {update.loss:.4f}")
                 if self.step % training.log_every == 0 or self.step == training.steps:
-                    seconds = time.perf_counter() - began
-                    log.append(self._line(update, images / seconds, seconds))
-                    began, images = time.perf_counter(), 0
+                    log.append(self._line(time.perf_counter() - began))
+                    began = time.perf_counter()
+                    self.unlogged.clear()
                 if self._is_milestone() or self.step % training.checkpoint_every == 0:
                     paused = time.perf_counter()
                     log.sync()
@@ -156,14 +160,17 @@ class _Loop:
         if self.stop():
             self._save()
 
-    def _line(self, update: Update, rate: float, seconds: float) -> dict[str, Any]:
+    def _line(self, seconds: float) -> dict[str, Any]:
+        """A line of ``train.jsonl``: loss and gradient norm are means over the updates since the last."""
+        updates = self.unlogged
+        batch_size = self.recipe.training.batch_size
         return {
             "step": self.step,
-            "images": self.step * self.recipe.training.batch_size,
-            "loss": update.loss,
-            "gradient_norm": update.gradient_norm,
-            "learning_rate": update.learning_rate,
-            "images_per_second": rate,
+            "images": self.step * batch_size,
+            "loss": math.fsum(update.loss for update in updates) / len(updates),
+            "gradient_norm": math.fsum(update.gradient_norm for update in updates) / len(updates),
+            "learning_rate": updates[-1].learning_rate,
+            "images_per_second": len(updates) * batch_size / seconds,
             "seconds": seconds,
         }
 
@@ -225,7 +232,7 @@ class _Loop:
                 "backbone": updater.backbone.state_dict(),
                 "optimizer": optimizer_tensors(updater.optimizer, updater.backbone),
             },
-            {},
+            {"unlogged": [asdict(update) for update in self.unlogged]},
             samples=self.step * self.recipe.training.batch_size,
             variant=self.recipe.name,
             fingerprint=self.recipe.fingerprint(),
@@ -234,14 +241,16 @@ class _Loop:
         checkpoints.prune(self.run, self.recipe.training.keep_checkpoints)
 
 
-def _restore(recipe: Recipe, run: RunFolder, updater: Updater, reporter: Reporter) -> int:
-    """Load the newest good checkpoint; the step it stands at, 0 without one."""
+def _restore(
+    recipe: Recipe, run: RunFolder, updater: Updater, reporter: Reporter
+) -> tuple[int, list[Update]]:
+    """Load the newest good checkpoint: its step (0 without one) and the updates not yet logged then."""
     newest = checkpoints.latest(run, reporter.say)
     if newest is None:
-        return 0
+        return 0, []
     newest.require(recipe.name, recipe.fingerprint())
-    tensors, _ = checkpoints.load(newest.path, verified=True)
+    tensors, state = checkpoints.load(newest.path, verified=True)
     restore_weights(updater.backbone, tensors["backbone"])
     restore_optimizer(updater.optimizer, updater.backbone, tensors["optimizer"])
     reporter.say(f"Continuing from step {newest.step} of {recipe.training.steps}.")
-    return newest.step
+    return newest.step, [Update(**update) for update in state["unlogged"]]

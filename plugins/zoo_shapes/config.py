@@ -10,8 +10,8 @@ from zoo_core.interfaces import DatasetConfig
 from zoo_core.schema import Config
 
 World = Annotated[
-    Literal["default", "hard"],
-    Meta(description="Which scenes there are; hard has more of everything"),
+    Literal["simple", "default", "hard"],
+    Meta(description="Which scenes there are; each has more of everything than the one before"),
 ]
 Seed = Annotated[int, Meta(ge=0, description="Seed of the scenes")]
 
@@ -19,7 +19,7 @@ Seed = Annotated[int, Meta(ge=0, description="Seed of the scenes")]
 class ShapesConfig(DatasetConfig, frozen=True):
     """Training scenes, rendered when asked for."""
 
-    world: World = "default"
+    world: World = "simple"
     samples: Annotated[int, Meta(ge=1, description="Scenes in the training set")] = 16384
     seed: Seed = 0
 
@@ -27,7 +27,7 @@ class ShapesConfig(DatasetConfig, frozen=True):
 class ShapesPromptsConfig(Config, frozen=True):
     """Scenes to draw, with their questions."""
 
-    world: World = "default"
+    world: World = "simple"
     split: Annotated[
         Literal["heldout", "composition"],
         Meta(
@@ -40,6 +40,6 @@ class ShapesPromptsConfig(Config, frozen=True):
 
 
 class ShapesReaderConfig(Config, frozen=True):
-    """The reader of scenes; it answers the questions of the world it knows."""
+    """The reader of scenes. It knows the names of one world, so give it the prompts' or a larger one."""
 
     world: World = "default"

@@ -21,7 +21,7 @@ from zoo_shapes.questions import Question, chance_level, questions
 from zoo_shapes.reader import ReadScene, read, score
 from zoo_shapes.render import render
 from zoo_shapes.scene import Scene, draw
-from zoo_shapes.world import DEFAULT, HARD, WorldConfig
+from zoo_shapes.world import DEFAULT, HARD, SIMPLE, WorldConfig
 
 Images = NDArray[np.uint8]
 
@@ -180,7 +180,7 @@ def main() -> None:
     parser.add_argument("--vae", type=Path, help="folder of other autoencoder weights")
     parser.add_argument("--clip", type=Path, help="folder of other CLIP weights")
     options = parser.parse_args()
-    worlds = (DEFAULT, HARD)
+    worlds = (SIMPLE, DEFAULT, HARD)
     report = {
         "reader": {world.name: measure_reader(world, options.scenes) for world in worlds},
         "vae": {world.name: measure_vae(world, options.scenes, options.vae) for world in worlds},

@@ -56,7 +56,9 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
-    print(json.dumps(train(options.out, options.steps, options.batch, options.lr, options.seed)))
+    record = train(options.out, options.steps, options.batch, options.lr, options.seed)
+    (options.out / "training.json").write_text(json.dumps(record, indent=2) + "\n")
+    print(json.dumps(record))
 
 
 def train(out: Path, steps: int, batch: int, lr: float, seed: int) -> dict[str, Any]:

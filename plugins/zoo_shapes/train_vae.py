@@ -42,6 +42,7 @@ def main() -> None:
     torch.manual_seed(options.seed)
     vae = build_vae()
     record = train(vae, options.steps, options.batch, options.lr, options.seed, options.out)
+    (options.out / "training.json").write_text(json.dumps(record, indent=2) + "\n")
     print(json.dumps(record))
 
 

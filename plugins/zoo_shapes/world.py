@@ -144,6 +144,14 @@ class WorldConfig:
 
 
 DEFAULT = WorldConfig()
+# Fewer names of everything, so that a small model learns it in minutes on a laptop.
+SIMPLE = WorldConfig(
+    name="simple",
+    shapes=("circle", "square", "triangle", "cross"),
+    colours=("red", "green", "blue", "yellow"),
+    texture_weights=(7, 1),
+    backgrounds=("white", "black"),
+)
 # Everything the renderer can draw; the autoencoder is trained on it, so that it fits other worlds.
 WIDE = WorldConfig(
     name="wide",
@@ -167,7 +175,7 @@ HARD = WorldConfig(
     kind_weights=(3, 2, 3, 2),
     max_things=3,
 )
-WORLDS = {world.name: world for world in (DEFAULT, HARD, WIDE)}
+WORLDS = {world.name: world for world in (SIMPLE, DEFAULT, HARD, WIDE)}
 
 
 @lru_cache(maxsize=64)

@@ -68,6 +68,28 @@ def test_a_continued_run_equals_an_uninterrupted_one_to_the_bit(tmp_path, run_sm
     assert _losses(finished) == _losses(parts)
 
 
+def test_after_a_crash_the_log_covers_the_same_updates(tmp_path, run_small, monkeypatch):
+    from zoo_gpu_trainer.update import Updater
+
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    every = {"training.log_every": 4}
+    run_small(whole, changes=every)
+    real = Updater.update
+
+    def crash(self, step):
+        if step == 3:
+            raise RuntimeError("the power is gone")
+        return real(self, step)
+
+    monkeypatch.setattr(Updater, "update", crash)
+    with pytest.raises(RuntimeError):
+        run_small(parts, changes=every)
+    monkeypatch.undo()
+    assert run_small(parts, changes=every).finished
+    assert _losses(whole) == _losses(parts)
+    assert _same(_tensors(whole), _tensors(parts))
+
+
 def test_training_changes_weights_and_another_seed_another_way(tmp_path, run_small, finished):
     other = tmp_path / "other"
     run_small(other, changes={"training.seed": 1})

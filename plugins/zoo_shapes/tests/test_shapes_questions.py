@@ -7,12 +7,13 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
+
 from zoo_shapes.captions import prompt
 from zoo_shapes.programs import SLOTS, TEMPLATES, parse
 from zoo_shapes.questions import Question, chance_level, questions
 from zoo_shapes.reader import answer
 from zoo_shapes.scene import Scene, draw
-from zoo_shapes.world import DEFAULT, HARD, WIDE, WorldConfig
+from zoo_shapes.world import DEFAULT, WORLDS, WorldConfig
 
 TIFA_CATEGORIES = {
     "object", "animal/human", "attribute", "activity", "spatial", "location", "color",
@@ -27,7 +28,7 @@ def asked(world: WorldConfig, split: str = "heldout") -> list[tuple[Scene, list[
     return [(scene, questions(scene, f"p{at}", world)) for at, scene in enumerate(scenes)]
 
 
-ALL = {world.name: asked(world) for world in (DEFAULT, HARD, WIDE)}
+ALL = {world.name: asked(world) for world in WORLDS.values()}
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from zoo_shapes.measure import (
     accuracy,
     alignment,
@@ -18,16 +19,27 @@ from zoo_shapes.questions import chance_level
 from zoo_shapes.reader import ask, read, score
 from zoo_shapes.render import render
 from zoo_shapes.scene import Scene, Thing
-from zoo_shapes.world import BACKGROUNDS, COLOURS, DEFAULT, HARD, SHAPES, SIZES, WIDE
+from zoo_shapes.world import (
+    BACKGROUNDS,
+    COLOURS,
+    DEFAULT,
+    HARD,
+    SHAPES,
+    SIMPLE,
+    SIZES,
+    WIDE,
+    WorldConfig,
+)
 
 SCENES = 250
 TRUE, IMAGES, ASKED = scenes_with_questions(DEFAULT, "heldout", SCENES)
 
 
 @pytest.mark.parametrize("split", ["train", "heldout", "composition"])
-def test_ground_truth_renders_score_almost_one(split: str) -> None:
-    scenes, images, asked = scenes_with_questions(DEFAULT, split, SCENES)
-    views = read_all(images)
+@pytest.mark.parametrize("world", [SIMPLE, DEFAULT], ids=lambda world: world.name)
+def test_ground_truth_renders_score_almost_one(world: WorldConfig, split: str) -> None:
+    scenes, images, asked = scenes_with_questions(world, split, SCENES)
+    views = read_all(images)  # the default world's reader knows the simple world's names too
     assert alignment(asked, views) >= 0.99
     assert min(accuracy(scenes, views).values()) >= 0.99
 
@@ -56,19 +68,22 @@ def test_damage_is_survived(damaged) -> None:
     assert min(accuracy(TRUE, views).values()) >= 0.97
 
 
-def test_blank_noise_and_shuffled_score_near_chance() -> None:
-    chance = chance_level([question for some in ASKED for question in some])
+@pytest.mark.parametrize("world", [SIMPLE, DEFAULT, HARD], ids=lambda world: world.name)
+def test_blank_noise_and_shuffled_score_near_chance(world: WorldConfig) -> None:
+    _, images, asked = scenes_with_questions(world, "heldout", SCENES)
+    chance = chance_level([question for some in asked for question in some])
     assert chance <= 0.40
-    shuffled = [*ASKED[7:], *ASKED[:7]]
+    shuffled = [*asked[7:], *asked[:7]]
     for scored in (
-        alignment(ASKED, read_all(blank_images(SCENES))),
-        alignment(ASKED, read_all(noise_images(SCENES))),
-        alignment(shuffled, read_all(IMAGES)),
+        alignment(asked, read_all(blank_images(SCENES), world)),
+        alignment(asked, read_all(noise_images(SCENES), world)),
+        alignment(shuffled, read_all(images, world)),
     ):
-        assert 0.15 < scored <= chance + 0.03
+        assert 0.15 < scored <= chance + 0.05
 
 
-def test_always_yes_and_always_the_first_choice_score_near_chance() -> None:
+def test_always_the_first_choice_scores_near_chance() -> None:
+    """With yes/no questions, that is always yes."""
     every = [question for some in ASKED for question in some]
     first = sum(question["choices"][0] == question["answer"] for question in every) / len(every)
     assert first == pytest.approx(chance_level(every), abs=0.03)
@@ -120,7 +135,7 @@ def test_ask_and_score_agree() -> None:
 
 def test_other_images_are_refused() -> None:
     with pytest.raises(ValueError, match=r"float64 \[64, 64, 3\]; it reads uint8"):
-        read(IMAGES[0].astype(np.float64))  # type: ignore[arg-type]
+        read(IMAGES[0].astype(np.float64))
     with pytest.raises(ValueError, match=r"uint8 \[32, 64, 3\]; it reads uint8"):
         read(IMAGES[0][:32])
 

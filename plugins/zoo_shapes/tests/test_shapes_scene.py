@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from zoo_shapes.bits import RawBits
 from zoo_shapes.captions import MAX_WORDS, captions, prompt, vocabulary
 from zoo_shapes.reader import read
@@ -21,6 +22,7 @@ from zoo_shapes.world import (
     HARD,
     MIN_GAP,
     SHAPES,
+    SIMPLE,
     TEXTURES,
     WIDE,
     WORLDS,
@@ -83,6 +85,7 @@ def test_a_scene_depends_on_its_arguments_alone() -> None:
 GOLDEN = {
     "default": "fac15d548f068707",
     "hard": "6c71383685239c32",
+    "simple": "8db3dd8cdc7dcda9",
     "wide": "ee38e21270f02747",
 }
 
@@ -109,7 +112,7 @@ def test_raw_bits_are_philox_itself() -> None:
     assert expected[0] == 0x5EE71324E0BA796A
 
 
-@pytest.mark.parametrize("world", [DEFAULT, HARD], ids=lambda world: world.name)
+@pytest.mark.parametrize("world", [SIMPLE, DEFAULT, HARD], ids=lambda world: world.name)
 def test_withheld_pairs_are_in_no_training_scene_and_in_every_composition(
     world: WorldConfig,
 ) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from zoo_shapes import clip, vae
 from zoo_shapes.captions import captions, prompt, vocabulary
 from zoo_shapes.clip import learn_merges, retrieval, text_features, write_merges
@@ -15,7 +16,7 @@ from zoo_shapes.measure import alignment, psnr, read_all, scenes_with_questions
 from zoo_shapes.scene import draw
 from zoo_shapes.train_clip import contrastive_loss
 from zoo_shapes.train_vae import losses
-from zoo_shapes.world import DEFAULT
+from zoo_shapes.world import DEFAULT, SIMPLE
 
 SCENES = 64
 
@@ -35,10 +36,11 @@ def tokenizer() -> clip.SimpleTokenizer:
     return clip.load_tokenizer()
 
 
+@pytest.mark.parametrize("world", [SIMPLE, DEFAULT], ids=lambda world: world.name)
 @pytest.mark.parametrize("split", ["heldout", "composition"])
 @pytest.mark.parametrize("seed", [None, 0], ids=["mode", "sampled"])
-def test_reconstructions_are_read_like_their_scenes(autoencoder, split: str, seed) -> None:
-    _, images, asked = scenes_with_questions(DEFAULT, split, SCENES)
+def test_reconstructions_are_read_like_their_scenes(autoencoder, world, split: str, seed) -> None:
+    _, images, asked = scenes_with_questions(world, split, SCENES)
     copies = vae.reconstruct(autoencoder, images, seed)
     assert copies.shape == images.shape
     assert copies.dtype == np.uint8
