@@ -115,9 +115,7 @@ class _Loop:
         updater = Updater(recipe, backbone, feed, device)
         step, unlogged = _restore(recipe, run, updater, reporter)
         attempt = run.next_attempt()
-        return cls(
-            recipe, run, reporter, stop, updater, evaluator, attempt, step, step, unlogged
-        )
+        return cls(recipe, run, reporter, stop, updater, evaluator, attempt, step, step, unlogged)
 
     def run_to_end(self) -> Outcome:
         """Train to the last step or to the stop request; a checkpoint stands at the step returned."""

@@ -107,7 +107,9 @@ def test_the_micro_batch_does_not_change_what_is_computed(tmp_path, run_small, f
 def test_encoding_at_every_step_equals_the_cache(tmp_path, run_small, finished):
     online = tmp_path / "online"
     run_small(online, changes={"data.cache": "false"})
-    assert list(_losses(online).values()) == pytest.approx(list(_losses(finished).values()), rel=1e-4)
+    assert list(_losses(online).values()) == pytest.approx(
+        list(_losses(finished).values()), rel=1e-4
+    )
 
 
 @pytest.mark.parametrize("name", ["sdxl-td4_4", "if-xl-c512", "pixart-h1024-d28"])
@@ -183,7 +185,9 @@ def test_a_loss_that_is_not_finite_stops_before_the_update(tmp_path, run_small, 
         return losses
 
     monkeypatch.setattr(module, "training_loss", poisoned)
-    with pytest.raises(TrainingError, match=r"loss of step 3 is not finite \(samples shapes-\d{6}\)"):
+    with pytest.raises(
+        TrainingError, match=r"loss of step 3 is not finite \(samples shapes-\d{6}\)"
+    ):
         run_small(path)
     assert _same(before, _tensors(path))
 
@@ -217,7 +221,12 @@ def test_eval_of_a_checkpoint_that_is_not_there(catalog, finished, told):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_command_continues_to_the_same_end(tmp_path, small_values, number):
     """Ctrl-C in the middle of training: exit code, checkpoint, and the same command to the same bits."""
-    values = {**small_values, "training.steps": 30, "evaluation.every": 1000, "training.checkpoint_every": 1000}
+    values = {
+        **small_values,
+        "training.steps": 30,
+        "evaluation.every": 1000,
+        "training.checkpoint_every": 1000,
+    }
     command = [sys.executable, "-m", "zoo_core", "train", "sd2", "--preset", "laptop"]
     command += [part for key, value in values.items() for part in ("--set", f"{key}={value}")]
     whole, parts = tmp_path / "whole", tmp_path / "parts"

@@ -112,7 +112,9 @@ def test_foreign_optimizer_state_is_refused(components, updater):
     kept = optimizer_tensors(updater.optimizer, updater.backbone)
     name = next(name for name in kept if name.endswith(".exp_avg"))
     with pytest.raises(CheckpointError, match="unknown parameters"):
-        restore_optimizer(updater.optimizer, updater.backbone, {**kept, "other.exp_avg": kept[name]})
+        restore_optimizer(
+            updater.optimizer, updater.backbone, {**kept, "other.exp_avg": kept[name]}
+        )
     with pytest.raises(CheckpointError, match="another model"):
         restore_optimizer(updater.optimizer, updater.backbone, {**kept, name: torch.zeros(3, 5)})
     kept.pop(name)

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from zoo_tifa.config import TIFAConfig
-from zoo_tifa.metric import build
 
 from zoo_core.interfaces.prompts import Prompt, Question
 from zoo_core.interfaces.vqa import VQA
+from zoo_tifa.config import TIFAConfig
+from zoo_tifa.metric import build
 
 IMAGE = np.zeros((8, 8, 3), dtype=np.uint8)
 
