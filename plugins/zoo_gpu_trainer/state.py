@@ -36,8 +36,8 @@ def restore_optimizer(
                     f"The optimizer state of '{name}' is {tuple(value.shape)}, the parameter "
                     f"{tuple(parameter.shape)}: the checkpoint belongs to another model."
                 )
-            # Fused AdamW keeps its step count beside the parameter, everything else in its dtype.
-            state[key] = value.to(parameter.device)
+            # A copy: loaded tensors are views of the file, which may be retired while training goes on.
+            state[key] = value.to(parameter.device, copy=True)
         if state and len(state) != len(_MOMENTS) + 1:
             raise CheckpointError(
                 f"The optimizer state of '{name}' is incomplete: {sorted(state)}."

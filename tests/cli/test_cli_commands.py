@@ -291,6 +291,10 @@ def work(monkeypatch):
         ]
         stand_in = Work(result)
         monkeypatch.setattr(f"zoo_core.workflow.{place}", stand_in)
+        # There is no run folder behind a stand-in; the real summary is tested on real runs.
+        monkeypatch.setattr(
+            "zoo_core.workflow.summary.summary", lambda path: [f"Reached in {path}"]
+        )
         return stand_in
 
     return put
@@ -312,6 +316,7 @@ def test_train_passes_the_recipe_and_ends_with_the_next_command(work):
     assert recipe == expected
     assert path == Path("runs/sdxl-laptop")
     assert result.stdout == "runs/sdxl-laptop\n"
+    assert "Reached in runs/sdxl-laptop" in result.stderr
     assert "zoo sample runs/sdxl-laptop" in result.stderr
 
 

@@ -18,6 +18,7 @@ from zoo_core.runs.folder import RunFolder
 from zoo_core.runs.logs import last_attempt
 from zoo_core.workflow.evaluate import evaluate
 from zoo_core.workflow.sample import sample
+from zoo_core.workflow.summary import summary
 
 
 def _tensors(path: Path) -> dict[str, torch.Tensor]:
@@ -25,7 +26,10 @@ def _tensors(path: Path) -> dict[str, torch.Tensor]:
     newest = checkpoints.latest(RunFolder.open(path), pytest.fail)
     assert newest is not None
     groups, _ = checkpoints.load(newest.path)
-    return {f"{group}/{name}": t for group, named in groups.items() for name, t in named.items()}
+    # Copies: what safetensors loads is a view of the file, and some tests damage the file.
+    return {
+        f"{group}/{name}": t.clone() for group, named in groups.items() for name, t in named.items()
+    }
 
 
 def _losses(path: Path) -> dict[int, float]:
@@ -58,6 +62,13 @@ def test_a_run_leaves_scores_curve_grid_checkpoint_and_recipe(finished):
     assert provenance["values"]["training.steps"] == "--set"
     events = [row["event"] for row in run.read_log("events").rows]
     assert events == ["start", "finish"]
+
+
+def test_the_summary_names_the_last_score_and_the_pictures(finished):
+    first, second = summary(finished)
+    assert first.startswith("Reached tifa[shapes-reader] ")
+    assert "at step 4 (16 images) over 3 prompts, guessing gives 0." in first
+    assert str(finished / "samples" / "step-000004.png") in second
 
 
 def test_a_continued_run_equals_an_uninterrupted_one_to_the_bit(tmp_path, run_small, finished):

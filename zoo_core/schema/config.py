@@ -117,6 +117,8 @@ def to_dict(config: msgspec.Struct) -> dict[str, Any]:
 def _without_none(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without_none(item) for key, item in value.items() if item is not None}
+    if isinstance(value, (list, tuple)):  # TOML has one kind, and a recipe must equal its file
+        return [_without_none(item) for item in value]
     return value
 
 
