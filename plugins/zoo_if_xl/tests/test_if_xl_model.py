@@ -6,6 +6,7 @@ import torch
 
 from zoo_core.account.meta import count_built
 from zoo_core.errors import ConfigError
+from zoo_core.testing.backbone import BackboneChecks
 from zoo_if_xl.account import account
 from zoo_if_xl.config import IFXLConfig
 from zoo_if_xl.model import build
@@ -13,85 +14,15 @@ from zoo_if_xl.model import build
 SMALL = IFXLConfig(channels=512).reduced(8)
 
 
-@pytest.fixture(scope="module", params=[8, 16])
-def setting(request):
-    """A backbone with its inputs: latents [2, 4, S, S], timesteps, text [2, 32, 128], a mask."""
-    torch.manual_seed(0)
-    backbone = build(msgspec.structs.replace(SMALL, latent_size=request.param))
-    latents = torch.randn(2, 4, request.param, request.param)
-    mask = torch.ones(2, 32, dtype=torch.bool)
-    mask[:, 20:] = False
-    return backbone, latents, torch.tensor([3, 700]), torch.randn(2, 32, 128), mask
+class TestIFXL(BackboneChecks):
+    config = SMALL
+    build = staticmethod(build)
+    covered = 0.9
 
-
-@torch.no_grad()
-def test_prediction_depends_on_every_input(setting):
-    backbone, latents, timesteps, text, _ = setting
-    prediction = backbone(latents, timesteps, text)
-    assert prediction.shape == latents.shape
-    assert prediction.isfinite().all()
-    for other in (
-        backbone(latents.flip(0), timesteps, text),
-        backbone(latents, timesteps.flip(0), text),
-        backbone(latents, timesteps, text.flip(0)),
-    ):
-        assert (other - prediction).abs().amax() > 1e-3
-
-
-@torch.no_grad()
-def test_masked_tokens_do_not_count(setting):
-    backbone, latents, timesteps, text, mask = setting
-    masked = backbone(latents, timesteps, text, mask)
-    changed = torch.where(mask[..., None], text, 5 * torch.randn_like(text))
-    torch.testing.assert_close(backbone(latents, timesteps, changed, mask), masked)
-    cut = backbone(latents, timesteps, text[:, :20])
-    torch.testing.assert_close(masked, cut, atol=1e-4, rtol=1e-4)
-    assert (backbone(latents, timesteps, text) - masked).abs().amax() > 1e-3
-
-
-def test_gradient_reaches_all_but_the_declared_parameters(setting):
-    backbone, latents, timesteps, text, _ = setting
-    backbone.zero_grad()
-    backbone(latents, timesteps, text).square().mean().backward()
-    # Cancellation leaves a rest of rounding, far below what reaches any other parameter.
-    reached = {
-        name
-        for name, p in backbone.named_parameters()
-        if p.grad is not None and p.grad.abs().amax() > 1e-8
-    }
-    assert {name for name, _ in backbone.named_parameters()} - reached == (
-        backbone.parameters_without_gradient()
-    )
-    backbone.zero_grad()
-
-
-@torch.no_grad()
-def test_bfloat16_is_finite_and_near_float32(setting):
-    backbone, latents, timesteps, text, mask = setting
-    exact = backbone(latents, timesteps, text, mask)
-    with torch.autocast("cpu", torch.bfloat16):
-        rounded = backbone(latents, timesteps, text, mask).float()
-    assert rounded.isfinite().all()
-    assert (rounded - exact).abs().mean() < 0.05 * exact.std()
-
-
-@torch.no_grad()
-def test_repeated_blocks_are_in_order_of_execution(setting):
-    backbone, latents, timesteps, text, _ = setting
-    blocks = backbone.repeated_blocks()
-    ran = []
-    hooks = [
-        block.register_forward_hook(lambda *_, place=place: ran.append(place))
-        for place, block in enumerate(blocks)
-    ]
-    backbone(latents, timesteps, text)
-    for hook in hooks:
-        hook.remove()
-    assert ran == list(range(len(blocks)))
-    inside = {id(p) for block in blocks for p in block.parameters()}
-    weights = [p for p in backbone.parameters() if id(p) in inside]
-    assert len(weights) == sum(len(list(block.parameters())) for block in blocks)
-    assert sum(p.numel() for p in weights) > 0.9 * sum(p.numel() for p in backbone.parameters())
+    def test_latents_that_do_not_fit_are_refused(self, setting):
+        backbone, _, timesteps, text, _ = setting
+        with pytest.raises(ConfigError, match=r"10 x 10 .* 3 times .* 8 would fit"):
+            backbone(torch.zeros(2, 4, 10, 10), timesteps, text)
 
 
 @pytest.mark.parametrize(
@@ -107,12 +38,6 @@ def test_repeated_blocks_are_in_order_of_execution(setting):
 def test_closed_form_equals_the_count(changes):
     config = msgspec.structs.replace(SMALL, **changes)
     assert account(config, 16, 7) == count_built(build, config, 16, 7)
-
-
-def test_latents_that_do_not_fit_are_refused(setting):
-    backbone, _, timesteps, text, _ = setting
-    with pytest.raises(ConfigError, match=r"10 x 10 .* 3 times .* 8 would fit"):
-        backbone(torch.zeros(2, 4, 10, 10), timesteps, text)
 
 
 @torch.no_grad()

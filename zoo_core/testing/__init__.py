@@ -1,0 +1,1 @@
+"""Checks that a component keeps its interface's contract, for plugins' own tests."""
