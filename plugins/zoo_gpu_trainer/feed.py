@@ -23,11 +23,10 @@ from zoo_gpu_trainer.latents import encode_samples
 class Batch:
     """One micro-batch, on the device.
 
-    indices: int64 [B] global sample indices; members: int64 [B] their places in the dataset.
+    members: int64 [B], the samples' places in the dataset.
     latents: [B, C, H, W]; draw: timesteps [B] and noise [B, C, H, W]; text: states [B, L, D], mask.
     """
 
-    indices: np.ndarray
     members: np.ndarray
     latents: Tensor
     draw: Draw
@@ -73,4 +72,4 @@ class Feed:
             latents = self.vae.scale(moments.sample(resample))
             text = self.text_encoder.encode([choice.text for choice in choices])
         drawn = draw(self.seed, indices, shape, self.recipe.diffusion.timesteps)
-        return Batch(indices, members, latents, drawn.to(self.device), text)
+        return Batch(members, latents, drawn.to(self.device), text)

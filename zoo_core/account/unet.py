@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from zoo_core.account.blocks import Cost, account_of, conv, mlp, norm, resnet
+from zoo_core.account.blocks import (
+    Cost,
+    account_of,
+    conv,
+    mlp,
+    norm,
+    resnet,
+    unet_transformer,
+)
 from zoo_core.account.record import Account
 
 
@@ -65,3 +73,40 @@ def unet_account(
             rest += resample(width, sides[level - 1])
     rest += norm(width) + conv(width, latent_channels, latent_size)
     return account_of(middle, rest)
+
+
+def transformer_unet_account(
+    *,
+    widths: Sequence[int],
+    res_blocks: int,
+    latent_channels: int,
+    latent_size: int,
+    transformer_depth: Sequence[int],
+    middle_depth: int,
+    text_width: int,
+    text_tokens: int,
+) -> Account:
+    """The account of a UNet whose attention is transformer blocks, as in Stable Diffusion.
+
+    transformer_depth: blocks after each residual block of a level, the finest first, 0 for none.
+    middle_depth: blocks in the middle; with 0 the middle is a single residual block.
+    """
+
+    def transformer(width: int, side: int, depth: int) -> Cost:
+        return unet_transformer(width, side * side, text_width, text_tokens, depth)
+
+    def attend(level: int, side: int) -> Cost:
+        depth = transformer_depth[level]
+        return transformer(widths[level], side, depth) if depth else Cost()
+
+    def attend_middle(side: int) -> Cost:
+        return transformer(widths[-1], side, middle_depth)
+
+    return unet_account(
+        widths=widths,
+        res_blocks=res_blocks,
+        latent_channels=latent_channels,
+        latent_size=latent_size,
+        attend=attend,
+        attend_middle=attend_middle if middle_depth else None,
+    )

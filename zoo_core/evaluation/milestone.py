@@ -78,4 +78,4 @@ class Evaluation:
     def save_grid(self, run: RunFolder, step: int, count: int) -> None:
         """Write the first images with their prompts to ``samples/step-NNNNNN.png``."""
         captions = [prompt.text for prompt in self.prompts[:count]]
-        save_grid(run.path / "samples" / f"step-{step:06d}.png", self.images[:count], captions)
+        save_grid(run.samples / f"step-{step:06d}.png", self.images[:count], captions)
