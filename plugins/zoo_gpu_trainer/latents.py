@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from zoo_core.adapters.pixels import to_pixels
 from zoo_core.errors import RunError, TrainingError
-from zoo_core.evaluation.drawing import to_pixels
 from zoo_core.interfaces.dataset import Dataset, Sample
 from zoo_core.interfaces.reporter import Reporter
 from zoo_core.interfaces.vae import VAE, Moments

@@ -17,9 +17,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from zoo_core.adapters.pixels import to_pixels
 from zoo_shapes.render import render
 from zoo_shapes.scene import draw
-from zoo_shapes.vae import WEIGHTS, build_vae, to_tensor
+from zoo_shapes.vae import WEIGHTS, build_vae
 from zoo_shapes.world import DEFAULT, WIDE
 
 KL_WEIGHT = 3e-4  # a latent value, against the mean pixel loss
@@ -86,7 +87,7 @@ def training_images(seed: int, first: int, count: int) -> torch.Tensor:
     """Images `first` to `first + count`, by turns of the default and the wide world."""
     worlds = (DEFAULT, WIDE)
     scenes = [draw(worlds[at % 2], seed, "train", at) for at in range(first, first + count)]
-    return to_tensor(np.stack([render(scene) for scene in scenes]))
+    return to_pixels(np.stack([render(scene) for scene in scenes]))
 
 
 def losses(vae: Any, images: torch.Tensor) -> tuple[torch.Tensor, dict[str, float]]:
@@ -112,7 +113,7 @@ def save(vae: Any, out: Path, seed: int) -> None:
     """Set the scaling factor (one for all channels, as latent diffusion does) and save to `out`."""
     vae.eval()
     images = [
-        to_tensor(np.stack([render(draw(DEFAULT, seed, "train", at + i)) for i in range(64)]))
+        to_pixels(np.stack([render(draw(DEFAULT, seed, "train", at + i)) for i in range(64)]))
         for at in range(0, STATISTICS_SCENES, 64)
     ]
     latents = torch.cat([vae.encode(part).latent_dist.sample() for part in images])

@@ -10,6 +10,8 @@ import torch
 from diffusers import AutoencoderKL
 from numpy.typing import NDArray
 
+from zoo_core.adapters.pixels import to_images, to_pixels
+
 WEIGHTS = Path(__file__).parent / "weights" / "tiny_vae"
 CHANNELS = (16, 32, 64, 64)  # widths at 64, 32, 16 and 8 pixels
 LATENT_CHANNELS = 4
@@ -45,17 +47,6 @@ def load_vae(path: Path = WEIGHTS) -> Any:
     return model.eval().requires_grad_(False)
 
 
-def to_tensor(images: NDArray[np.uint8]) -> torch.Tensor:
-    """uint8 [B, H, W, 3] to float32 [B, 3, H, W] in [-1, 1]."""
-    return torch.from_numpy(images).permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
-
-
-def to_images(tensor: torch.Tensor) -> NDArray[np.uint8]:
-    """Float [B, 3, H, W] in [-1, 1] (clipped) to uint8 [B, H, W, 3]."""
-    pixels = tensor.float().clamp(-1.0, 1.0).add(1.0).mul(127.5).round().to(torch.uint8)
-    return pixels.permute(0, 2, 3, 1).cpu().numpy()
-
-
 @torch.no_grad()
 def reconstruct(
     vae: Any, images: NDArray[np.uint8], seed: int | None = None, batch: int = 64
@@ -67,7 +58,7 @@ def reconstruct(
     generator = None if seed is None else torch.Generator().manual_seed(seed)
     out = []
     for start in range(0, len(images), batch):
-        posterior = vae.encode(to_tensor(images[start : start + batch])).latent_dist
+        posterior = vae.encode(to_pixels(images[start : start + batch])).latent_dist
         latents = posterior.mode() if generator is None else posterior.sample(generator)
         out.append(to_images(vae.decode(latents).sample))
     return np.concatenate(out)

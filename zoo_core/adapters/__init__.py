@@ -1,4 +1,4 @@
-"""What component plugins share: checks of widths (light), and holders of libraries' modules (torch).
+"""What component plugins share: settings and checks of widths, and holders of libraries' modules.
 
-Modules are imported one by one: `widths` and `weights` are light, the rest import torch.
+Modules are imported one by one: `unet_config`, `widths` and `weights` are light, the rest import torch.
 """

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
 
+from zoo_core.adapters.pixels import to_images
 from zoo_core.diffusion.sampler import sample_latents
 from zoo_core.diffusion.schedule import NoiseSchedule
 from zoo_core.interfaces.backbone import Backbone
@@ -80,7 +80,7 @@ class Painter:
                 self.recipe.sampling,
                 self.schedule,
             )
-        return to_images(self.vae.decode(self.vae.unscale(latents.float())))
+        return list(to_images(self.vae.decode(self.vae.unscale(latents.float()))))
 
     def _encode(self, captions: Sequence[str]) -> TextStates:
         """Text states [B, L, D] on the device, each caption encoded once."""
@@ -96,15 +96,3 @@ class Painter:
             torch.stack([state.states for state in found]).to(self.device),
             torch.stack(masks).to(self.device) if masks else None,
         )
-
-
-def to_images(pixels: Tensor) -> list[np.ndarray]:
-    """Float images [B, 3, H, W] in about [-1, 1] as uint8 [H, W, 3] each, clamped and rounded."""
-    scaled = ((pixels.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
-    return list(scaled.permute(0, 2, 3, 1).cpu().numpy())
-
-
-def to_pixels(images: Sequence[np.ndarray]) -> Tensor:
-    """Images uint8 [H, W, 3] of one size as float [B, 3, H, W] in [-1, 1]."""
-    stacked = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
-    return stacked.float() / 127.5 - 1

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from zoo_core.adapters.pixels import to_images, to_pixels
 from zoo_shapes import clip, vae
 from zoo_shapes.captions import captions, prompt, vocabulary
 from zoo_shapes.clip import learn_merges, retrieval, text_features, write_merges
@@ -50,7 +51,7 @@ def test_reconstructions_are_read_like_their_scenes(autoencoder, world, split: s
 
 def test_latents_have_unit_deviation_over_all_channels(autoencoder) -> None:
     _, images, _ = scenes_with_questions(DEFAULT, "heldout", SCENES)
-    posterior = autoencoder.encode(vae.to_tensor(images)).latent_dist
+    posterior = autoencoder.encode(to_pixels(images)).latent_dist
     assert posterior.mean.shape == (SCENES, 4, 8, 8)
     latents = posterior.sample(torch.Generator().manual_seed(0))
     scaled = latents * autoencoder.config.scaling_factor
@@ -59,10 +60,10 @@ def test_latents_have_unit_deviation_over_all_channels(autoencoder) -> None:
 
 def test_decoder_forgives_noise_on_the_latents(autoencoder) -> None:
     _, images, asked = scenes_with_questions(DEFAULT, "heldout", SCENES)
-    latents = autoencoder.encode(vae.to_tensor(images)).latent_dist.mode()
+    latents = autoencoder.encode(to_pixels(images)).latent_dist.mode()
     noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(0))
     noisy = latents + 0.2 / autoencoder.config.scaling_factor * noise
-    copies = vae.to_images(autoencoder.decode(noisy).sample)
+    copies = to_images(autoencoder.decode(noisy).sample)
     assert alignment(asked, read_all(copies)) >= 0.93
 
 
@@ -78,8 +79,8 @@ def test_autoencoder_loss_falls_where_the_copy_is_better(autoencoder) -> None:
     _, images, _ = scenes_with_questions(DEFAULT, "heldout", 8)
     torch.manual_seed(0)
     with torch.no_grad():
-        trained, parts = losses(autoencoder, vae.to_tensor(images))
-        fresh, _ = losses(vae.build_vae(), vae.to_tensor(images))
+        trained, parts = losses(autoencoder, to_pixels(images))
+        fresh, _ = losses(vae.build_vae(), to_pixels(images))
     assert trained < 0.2 * fresh
     assert set(parts) == {"pixels", "mse", "kl"}
 
