@@ -5,11 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
+from zoo_core.interfaces.images import ImageSource
 from zoo_core.interfaces.prompts import Prompt
+
+Need = Literal["questions", "references"]
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,7 @@ class Score:
 
     stderr: standard error over prompts, or None where it has no meaning.
     details: further named figures, such as the accuracy of each category.
+    interval: the 95 % interval of the value, by bootstrap over prompts; None where it was not taken.
     """
 
     metric: str
@@ -25,6 +29,7 @@ class Score:
     stderr: float | None
     count: int
     details: Mapping[str, float] = field(default_factory=dict)
+    interval: tuple[float, float] | None = None
 
 
 class Metric(ABC):
@@ -39,13 +44,24 @@ class Metric(ABC):
     def name(self) -> str:
         """The score's name, saying which model scored: ``"tifa[shapes-reader]"``."""
 
+    @property
+    def needs(self) -> frozenset[Need]:
+        """What the metric needs besides prompts and images drawn from them."""
+        return frozenset()
+
+    def use_references(self, references: ImageSource) -> None:
+        """Take the real images to compare with; called once, before `summarize`, when needed."""
+        assert "references" not in self.needs, f"{self.name} needs references but takes none"
+
     @abstractmethod
     def score_images(
         self, prompts: Sequence[Prompt], images: Sequence[np.ndarray]
     ) -> list[dict[str, Any]]:
         """One row an image; each has ``"prompt"`` (the prompt's id) and what `summarize` needs.
 
-        images: uint8 [H, W, 3] each, drawn from the prompt of the same position.
+        images: uint8 [H, W, 3] each, drawn from the prompt of the same position. Values are plain
+        (numbers, strings, lists, dictionaries) or one-dimensional numpy arrays, so that rows can be
+        kept as Parquet. A row is a function of its prompt and image alone, not of the others.
         """
 
     @abstractmethod

@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from zoo_core.interfaces.images import ImageSource
+
 
 @dataclass(frozen=True)
 class Question:
@@ -45,3 +47,7 @@ class PromptSet(ABC):
     @abstractmethod
     def fingerprint(self) -> str:
         """A hexadecimal digest of all prompts and questions."""
+
+    def references(self, limit: int | None = None) -> ImageSource | None:
+        """The real images that belong to the first `limit` prompts; None where the set has none."""
+        return None
