@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from zoo_core.errors import ConfigError
 from zoo_shapes.bits import RawBits
 from zoo_shapes.captions import MAX_WORDS, captions, prompt, vocabulary
 from zoo_shapes.reader import read
@@ -226,8 +227,20 @@ def test_bad_requests_are_refused() -> None:
         draw(DEFAULT, 0, "train", -1)
     with pytest.raises(ValueError, match="withholds no pairs"):
         draw(WIDE, 0, "composition", 0)
-    with pytest.raises(ValueError, match="drawn at 64 x 64"):
-        render(draw(DEFAULT, 0, "train", 0), size=128)
+    for size in (32, 96):
+        with pytest.raises(ConfigError, match=r"not at \d+; data.resolution=(64|128) would fit"):
+            render(draw(DEFAULT, 0, "train", 0), size)
+
+
+@pytest.mark.parametrize("factor", [2, 3])
+def test_finer_images_show_the_same_scene(factor: int) -> None:
+    """Averaged down they differ from the coarse image at edges only, and by less than an edge."""
+    for index in range(20):
+        scene = draw(WORLDS["hard"], 0, "train", index)
+        fine = render(scene, 64 * factor).reshape(64, factor, 64, factor, 3).mean(axis=(1, 3))
+        difference = np.abs(fine - render(scene))
+        assert difference.mean() < 1.5
+        assert np.median(difference) == 0
 
 
 def test_rendering_is_anti_aliased_and_centred() -> None:
