@@ -90,7 +90,7 @@ def test_unknown_key_has_suggestion_file_and_line(catalog, tmp_path):
         ("backbone.latent_size=8", ("cannot be set", "data.resolution")),
         ("dataset.resolution=8", ("cannot be set", "data.resolution")),
         ("data.resolution=60", ("--set", "60", "56 fits")),
-        ("training.micro_batch=5", ("batch_size 8", "micro_batch 5", "4 fits")),
+        ("training.micro_batch=0", ("micro_batch",)),
         ("scale.width_divisor=3", ("channels 64 cannot be divided by 3",)),
         ("dataset.name=d3", ("--set", "'d3'", "No dataset is called 'd3'")),
         ("vae.name=v5", ("--set", "No vae is called 'v5'")),
@@ -192,6 +192,15 @@ def test_every_section_is_in_the_table(catalog):
     assert set(SECTIONS) <= set(table)
 
 
+def test_fingerprint_is_the_same_without_any_metric(catalog):
+    """An empty table of metrics is as free as a full one."""
+    file = ['dataset.name="d1"', "data.resolution=64"]
+    none = resolve_recipe(catalog, "toy", "t-base", None, file)
+    one = resolve_recipe(catalog, "toy", "t-base", None, [*file, 'evaluation.metrics=["m"]'])
+    assert none.to_table()["metric"] == {}
+    assert none.fingerprint() == one.fingerprint()
+
+
 def test_fingerprint_follows_what_training_depends_on(catalog):
     def fingerprint(*assignments):
         return resolve_recipe(catalog, "toy", "t-small", None, assignments).fingerprint()
@@ -206,3 +215,16 @@ def test_fingerprint_follows_what_training_depends_on(catalog):
         assert fingerprint(free) == same
     for bound in ("training.seed=9", "optimizer.beta1=0.8", "backbone.head=4", "dataset.name=d2"):
         assert fingerprint(bound) != same
+
+
+def test_a_shorter_list_of_metrics_leaves_the_presets_settings_behind():
+    """`evaluation.metrics=[]` needs no word about [metric.tifa]; settings of the user's own do."""
+    from zoo_core.catalog import open_catalog
+
+    catalog = open_catalog()
+    recipe = resolve_recipe(catalog, "sd2", "laptop", assignments=["evaluation.metrics=[]"])
+    assert recipe.metrics == ()
+    assert recipe_from_table(catalog, recipe.to_table(), "again") == recipe
+    own = ["evaluation.metrics=[]", "metric.tifa.vqa=shapes-reader"]
+    with pytest.raises(ConfigError, match=r"\[metric\.tifa\] has settings"):
+        resolve_recipe(catalog, "sd2", "laptop", assignments=own)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-Kind = Literal["backbone", "vae", "text-encoder", "dataset", "prompts", "vqa", "metric", "trainer"]
+Kind = Literal[
+    "backbone", "vae", "text-encoder", "dataset", "prompts", "vqa", "metric", "trainer", "logger"
+]
 KINDS: tuple[str, ...] = get_args(Kind)
 
 

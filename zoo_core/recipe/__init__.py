@@ -2,7 +2,12 @@
 
 from zoo_core.recipe.layers import Layer, merge, parse_assignment
 from zoo_core.recipe.recipe import Recipe, Slot
-from zoo_core.recipe.resolve import preset_layers, recipe_from_table, resolve_recipe
+from zoo_core.recipe.resolve import (
+    preset_layers,
+    recipe_from_table,
+    resolve_recipe,
+    without_loggers,
+)
 
 __all__ = [
     "Layer",
@@ -13,4 +18,5 @@ __all__ = [
     "preset_layers",
     "recipe_from_table",
     "resolve_recipe",
+    "without_loggers",
 ]

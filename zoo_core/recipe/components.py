@@ -12,6 +12,7 @@ from zoo_core.recipe.recipe import Recipe, Slot
 if TYPE_CHECKING:
     from zoo_core.interfaces.backbone import Backbone
     from zoo_core.interfaces.dataset import Dataset
+    from zoo_core.interfaces.logger import Logger
     from zoo_core.interfaces.metric import Metric
     from zoo_core.interfaces.prompts import PromptSet
     from zoo_core.interfaces.text_encoder import TextEncoder
@@ -47,6 +48,16 @@ class Components:
 
     def metrics(self) -> list[Metric]:
         return [build(self.catalog, slot) for slot in self.recipe.metrics]
+
+    def loggers(self) -> dict[str, Logger]:
+        """The recipe's loggers by name, not started yet.
+
+        Raises `PluginError` when one cannot be built, for example for want of a library.
+        """
+        try:
+            return {slot.name: build(self.catalog, slot) for slot in self.recipe.loggers}
+        except PluginError as error:
+            raise PluginError(f"{error} Or train without: --set logging.loggers=[].") from error
 
     def _build(self, slot_name: str) -> Any:
         return build(self.catalog, self.recipe.slots[slot_name])
@@ -105,6 +116,8 @@ def _abstract_class(kind: str) -> type:
         from zoo_core.interfaces.vqa import VQA as Found  # type: ignore[assignment]
     elif kind == "metric":
         from zoo_core.interfaces.metric import Metric as Found  # type: ignore[assignment]
+    elif kind == "logger":
+        from zoo_core.interfaces.logger import Logger as Found  # type: ignore[assignment]
     else:
         from zoo_core.interfaces.trainer import Trainer as Found  # type: ignore[assignment]
     return Found

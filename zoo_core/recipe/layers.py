@@ -22,6 +22,10 @@ SLOTS = {
     "trainer": "trainer",
 }
 
+#: Kinds of which a recipe may name several, with the section and key that name them. Settings of each
+#: stand in ``[KIND.NAME]``.
+LISTS = {"metric": ("evaluation", "metrics"), "logger": ("logging", "loggers")}
+
 
 @dataclass(frozen=True)
 class Layer:

@@ -19,6 +19,7 @@ from zoo_core.recipe.sections import (
     DataSettings,
     DiffusionSettings,
     EvaluationSettings,
+    LoggingSettings,
     OptimizerSettings,
     SamplingSettings,
     ScaleSettings,
@@ -34,6 +35,8 @@ FREE = (
     "sampling.",
     "metric.",
     "prompts.",
+    "logging.",
+    "logger.",
     "trainer.",
     "training.steps",
     "training.log_every",
@@ -41,7 +44,16 @@ FREE = (
     "training.keep_checkpoints",
     "training.device",
     "training.micro_batch",
+    "training.init_from",
+    "training.on_nonfinite",
+    "training.nonfinite_limit",
 )
+
+
+def is_free(key: str) -> bool:
+    """Whether a dotted key may change while a run goes on."""
+    # With a dot at its end, so that the empty table `metric` counts as the keys it could hold.
+    return f"{key}.".startswith(FREE)
 
 
 @dataclass(frozen=True)
@@ -68,6 +80,7 @@ class Recipe:
     preset: str
     slots: dict[str, Slot]
     metrics: tuple[Slot, ...]
+    loggers: tuple[Slot, ...]
     scale: ScaleSettings
     data: DataSettings
     captions: CaptionSettings
@@ -76,6 +89,7 @@ class Recipe:
     optimizer: OptimizerSettings
     training: TrainingSettings
     evaluation: EvaluationSettings
+    logging: LoggingSettings
     origins: dict[str, str] = field(default_factory=dict, compare=False)
 
     @property
@@ -127,6 +141,7 @@ class Recipe:
         for section in SECTIONS:
             table[section] = to_dict(getattr(self, section))
         table["metric"] = {slot.name: slot.settings for slot in self.metrics}
+        table["logger"] = {slot.name: slot.settings for slot in self.loggers}
         return table
 
     def provenance(self) -> dict[str, Any]:
@@ -134,15 +149,18 @@ class Recipe:
         return {
             "components": {name: slot.provenance for name, slot in self.slots.items()},
             "metrics": {slot.name: slot.provenance for slot in self.metrics},
+            "loggers": {slot.name: slot.provenance for slot in self.loggers},
             "values": self.origins,
         }
 
     def fingerprint(self) -> str:
-        """A digest of every value that training depends on; what `FREE` names is left out."""
-        values = {
-            key: value
-            for key, value in flatten(self.to_table()).items()
-            if not key.startswith(FREE)
-        }
+        """A digest of every value that training depends on; what `FREE` names is left out.
+
+        Initial weights count by their hash; by their path only while the hash is not known, which is
+        before training begins.
+        """
+        values = {key: value for key, value in flatten(self.to_table()).items() if not is_free(key)}
+        if self.training.init_sha256 is None and self.training.init_from is not None:
+            values["training.init_from"] = self.training.init_from
         text = json.dumps(values, sort_keys=True, separators=(",", ":"))
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

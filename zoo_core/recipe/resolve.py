@@ -14,7 +14,9 @@ from zoo_core.interfaces.config import (
     TextEncoderConfig,
     VAEConfig,
 )
-from zoo_core.recipe.layers import SLOTS, Layer, merge, parse_assignment
+from zoo_core.recipe.blame import origin_of, typed
+from zoo_core.recipe.layers import LISTS, SLOTS, Layer, merge, parse_assignment
+from zoo_core.recipe.lengths import put_lengths_in_steps
 from zoo_core.recipe.recipe import Recipe, Slot
 from zoo_core.recipe.sections import SECTIONS
 from zoo_core.schema import Config, convert, flatten, load_toml, to_dict
@@ -80,6 +82,15 @@ def recipe_from_table(catalog: Catalog, table: dict[str, Any], label: str) -> Re
     return _resolve(catalog, preset, merged, origins, need_dataset=False)
 
 
+def without_loggers(table: dict[str, Any]) -> dict[str, Any]:
+    """A run's table with no logger in it, for work that logs nothing.
+
+    So a run can be read where the packages of its loggers are not installed.
+    """
+    rest = {key: values for key, values in table.items() if key != "logger"}
+    return {**rest, "logging": {**table.get("logging", {}), "loggers": []}}
+
+
 def preset_layers(catalog: Catalog, name: str) -> list[Layer]:
     """A preset as layers, the one that extends no other first. Raises `ConfigError` for a circle."""
     chain: list[Layer] = []
@@ -107,8 +118,9 @@ def _resolve(
     need_dataset: bool,
 ) -> Recipe:
     _refuse_unknown_sections(table, origins)
+    put_lengths_in_steps(table, origins)
     sections = {
-        name: _typed(table.get(name, {}), section, name, origins)
+        name: typed(table.get(name, {}), section, name, origins)
         for name, section in SECTIONS.items()
     }
     slots: dict[str, Slot] = {}
@@ -122,22 +134,58 @@ def _resolve(
                 continue  # nothing is scored, so nothing needs to be drawn
             raise ConfigError(_why_empty(slot_name, kind, preset), key=f"{slot_name}.name")
         slots[slot_name] = _slot(catalog, kind, name, settings, slot_name, origins)
-    metric_tables = table.get("metric", {})
-    evaluation = sections["evaluation"]
-    for name in metric_tables:
-        if name not in evaluation.metrics:  # type: ignore[attr-defined]
-            where = _origin(origins, f"metric.{name}")
-            hint = did_you_mean(name, evaluation.metrics)  # type: ignore[attr-defined]
-            raise ConfigError(
-                f"{where}: [metric.{name}] has settings, but evaluation.metrics does not name it. {hint}",
-                key=f"metric.{name}",
-            )
-    metrics = tuple(
-        _slot(catalog, "metric", name, dict(metric_tables.get(name, {})), f"metric.{name}", origins)
-        for name in evaluation.metrics  # type: ignore[attr-defined]
-    )
+    listed = {
+        f"{kind}s": _listed(
+            catalog, kind, f"{section}.{key}", getattr(sections[section], key), table, origins
+        )
+        for kind, (section, key) in LISTS.items()
+    }
     _fit_together(slots, sections, origins)
-    return Recipe(preset=preset, slots=slots, metrics=metrics, origins=origins, **sections)  # type: ignore[arg-type]
+    return Recipe(preset=preset, slots=slots, origins=origins, **listed, **sections)  # type: ignore[arg-type]
+
+
+def _listed(
+    catalog: Catalog,
+    kind: str,
+    key: str,
+    names: Sequence[str],
+    table: dict[str, Any],
+    origins: dict[str, str],
+) -> tuple[Slot, ...]:
+    """The components of a kind that the list at `key` names, with their settings in ``[kind.NAME]``."""
+    tables = table.get(kind, {})
+    if not isinstance(tables, dict):
+        raise ConfigError(
+            f"{origin_of(origins, kind)}: '{kind}' must hold tables such as [{kind}.NAME], not {tables!r}.",
+            key=kind,
+        )
+    for name in tables:
+        where = origin_of(origins, f"{kind}.{name}")
+        if name not in names:
+            own = [
+                value for dotted, value in origins.items() if dotted.startswith(f"{kind}.{name}.")
+            ]
+            if own and all(origin.startswith("preset ") for origin in own):
+                continue  # the user's list leaves out what the preset had settings for
+            raise ConfigError(
+                f"{where}: [{kind}.{name}] has settings, but {key} does not name it. "
+                f"{did_you_mean(name, names)}",
+                key=f"{kind}.{name}",
+            )
+        if not isinstance(tables[name], dict):
+            raise ConfigError(
+                f"{where}: '{kind}.{name}' must be a table, not {tables[name]!r}.", f"{kind}.{name}"
+            )
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(
+                f"{origin_of(origins, key)}: {key} names '{name}' {names.count(name)} times; once is enough.",
+                key=key,
+            )
+    return tuple(
+        _slot(catalog, kind, name, dict(tables.get(name, {})), f"{kind}.{name}", origins)
+        for name in names
+    )
 
 
 def _slot(
@@ -151,14 +199,14 @@ def _slot(
     for key, source in _FILLED.get(slot_name, {}).items():
         if key in settings:
             raise ConfigError(
-                f"{_origin(origins, f'{slot_name}.{key}')}: '{slot_name}.{key}' cannot be set; it "
+                f"{origin_of(origins, f'{slot_name}.{key}')}: '{slot_name}.{key}' cannot be set; it "
                 f"follows from {source}.",
                 key=f"{slot_name}.{key}",
             )
     try:
         variant = catalog.find(kind, name)
     except ConfigError as error:
-        where = _origin(origins, f"{slot_name}.name")
+        where = origin_of(origins, f"{slot_name}.name")
         raise type(error)(f"{error}" if where == "argument" else f"{where}: {error}") from None
     family = catalog.family(kind, variant.family)
     definition = catalog.describe_origin(variant)
@@ -167,7 +215,7 @@ def _slot(
     for key in flatten(variant.settings):
         origins.setdefault(f"{slot_name}.{key}", place.origin(key))
     merged = {**variant.settings, **settings}
-    config = _typed(
+    config = typed(
         merged, family.config_type(), slot_name, origins, f"variant {variant.name} ({definition})"
     )
     base = _BASES.get(slot_name)
@@ -199,7 +247,7 @@ def _fit_together(
     resolution: int = sections["data"].resolution  # type: ignore[attr-defined]
     divisor: int = sections["scale"].width_divisor  # type: ignore[attr-defined]
     if resolution % vae.downsampling:
-        where = _origin(origins, "data.resolution")
+        where = origin_of(origins, "data.resolution")
         fits = max(vae.downsampling, resolution // vae.downsampling * vae.downsampling)
         raise ConfigError(
             f"{where}: data.resolution {resolution} is no multiple of the VAE's downsampling "
@@ -236,38 +284,14 @@ def _with_config(slot: Slot, config: Config) -> Slot:
     return Slot(slot.kind, slot.name, slot.family, slot.settings, config, slot.provenance)
 
 
-def _typed(
-    values: Any, into: type[Config], name: str, origins: dict[str, str], whole: str | None = None
-) -> Config:
-    """The table `name` as its type; `whole` is the origin of a complaint about no key in particular."""
-    if not isinstance(values, dict):
-        raise ConfigError(
-            f"{_origin(origins, name)}: '{name}' must be a table, not {values!r}.", name
-        )
-    try:
-        return convert(values, into, name)
-    except ConfigError as error:
-        dotted = f"{name}.{error.key}" if error.key else name
-        where = whole if whole and dotted not in origins else _origin(origins, dotted)
-        raise ConfigError(f"{where}: {error}", key=dotted) from None
-
-
-def _origin(origins: dict[str, str], dotted: str) -> str:
-    """The origin of a key, or of the nearest table or key around it that has one."""
-    while dotted:
-        inside = [key for key in origins if key == dotted or key.startswith(f"{dotted}.")]
-        if inside:
-            return origins[inside[0]]
-        dotted = dotted.rpartition(".")[0]
-    return "recipe"
-
-
 def _refuse_unknown_sections(table: dict[str, Any], origins: dict[str, str]) -> None:
-    known = (*SLOTS, *SECTIONS, "metric")
+    known = (*SLOTS, *SECTIONS, *LISTS)
     for key in table:
         if key not in known:
             hint = did_you_mean(key, known) or f"Sections: {', '.join(known)}."
-            raise ConfigError(f"{_origin(origins, key)}: unknown section '{key}'. {hint}", key=key)
+            raise ConfigError(
+                f"{origin_of(origins, key)}: unknown section '{key}'. {hint}", key=key
+            )
 
 
 def _why_empty(slot_name: str, kind: str, preset: str) -> str:

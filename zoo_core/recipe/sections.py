@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+import msgspec
 from msgspec import Meta
 
 from zoo_core.errors import ConfigError
@@ -91,9 +92,9 @@ class OptimizerSettings(Config, frozen=True):
     learning_rate: Annotated[float, Meta(gt=0, le=1, description="Learning rate after warm-up")] = (
         8e-5
     )
-    warmup_steps: Annotated[int, Meta(ge=0, description="Steps of linear warm-up from zero")] = (
-        10_000
-    )
+    warmup_steps: Annotated[
+        int, Meta(ge=0, description="Steps (or images) of linear warm-up from zero")
+    ] = 10_000
     beta1: Annotated[float, Meta(ge=0, lt=1, description="Decay of the first moment")] = 0.9
     beta2: Annotated[float, Meta(ge=0, lt=1, description="Decay of the second moment")] = 0.999
     epsilon: Annotated[float, Meta(gt=0, description="Added to the root of the second moment")] = (
@@ -108,44 +109,88 @@ class OptimizerSettings(Config, frozen=True):
 class TrainingSettings(Config, frozen=True):
     """``[training]``: how long, in what batches, and what is written down."""
 
-    steps: Annotated[int, Meta(ge=1, description="Updates in all")] = 600_000
+    steps: Annotated[int, Meta(ge=1, description='Updates in all, or images such as "8Mi"')] = (
+        600_000
+    )
     batch_size: Annotated[int, Meta(ge=1, description="Samples an update, over all processes")] = (
         2048
     )
     micro_batch: Annotated[
-        int, Meta(ge=1, description="Samples a forward pass; must divide batch_size")
-    ] = 32
+        Annotated[int, Meta(ge=1)] | Literal["auto"],
+        Meta(
+            description="Samples a forward pass of one process; auto: as many as fit, halved when memory "
+            "runs out"
+        ),
+    ] = "auto"
     seed: Annotated[
         int,
         Meta(
             ge=0, description="Seed of initial weights, data order, captions, timesteps and noise"
         ),
     ] = 0
+    init_from: Annotated[
+        str | None,
+        Meta(
+            description="A run, a checkpoint or a safetensors file whose weights training begins with; "
+            "absent: new weights from the seed"
+        ),
+    ] = None
+    init_sha256: Annotated[
+        Annotated[str, Meta(pattern="^[0-9a-f]{64}$")] | None,
+        Meta(description="SHA-256 of those weights' file; filled in when training begins"),
+    ] = None
     precision: Annotated[
         Literal["fp32", "bf16"], Meta(description="bf16 autocasts; weights stay in fp32")
     ] = "bf16"
+    ema_decay: Annotated[
+        float,
+        Meta(
+            ge=0,
+            lt=1,
+            description="Decay of an average of the weights kept beside them; 0 keeps none. Scores are of "
+            "the weights themselves",
+        ),
+    ] = 0.0
+    on_nonfinite: Annotated[
+        Literal["stop", "skip", "rollback"],
+        Meta(
+            description="When a loss or gradient is not finite: stop; skip the batch; or go back to the last "
+            "checkpoint's weights and on with the next batch"
+        ),
+    ] = "stop"
+    nonfinite_limit: Annotated[
+        int,
+        Meta(ge=1, description="Batches in a row that may be passed over before training stops"),
+    ] = 10
     device: Annotated[
         Literal["auto", "cpu", "cuda"],
         Meta(description="auto takes an accelerator where there is one"),
     ] = "auto"
-    log_every: Annotated[int, Meta(ge=1, description="Steps between two lines of train.jsonl")] = 50
-    checkpoint_every: Annotated[int, Meta(ge=1, description="Steps between two checkpoints")] = 5000
+    log_every: Annotated[
+        int, Meta(ge=1, description="Steps (or images) between two lines of train.jsonl")
+    ] = 50
+    checkpoint_every: Annotated[
+        int, Meta(ge=1, description="Steps (or images) between two checkpoints")
+    ] = 5000
     keep_checkpoints: Annotated[int, Meta(ge=1, description="Newest checkpoints kept")] = 3
 
     def __post_init__(self) -> None:
-        if self.batch_size % self.micro_batch:
-            fits = max(m for m in range(1, self.micro_batch + 1) if self.batch_size % m == 0)
+        if self.init_from == "":  # how a layer takes back what one below it says
+            msgspec.structs.force_setattr(self, "init_from", None)
+        if self.init_sha256 is not None and self.init_from is None:
             raise ConfigError(
-                f"training.batch_size {self.batch_size} is no multiple of training.micro_batch "
-                f"{self.micro_batch}; {fits} fits.",
-                key="micro_batch",
+                "training.init_sha256 is the hash of weights to begin with, but training.init_from names "
+                "none.",
+                key="init_sha256",
             )
 
 
 class EvaluationSettings(Config, frozen=True):
     """``[evaluation]``: the milestones of the learning curve."""
 
-    every: Annotated[int, Meta(ge=1, description="Steps between two milestones")] = 10_000
+    every: Annotated[int, Meta(ge=1, description="Steps (or images) between two milestones")] = (
+        10_000
+    )
     prompts: Annotated[
         int, Meta(ge=1, description="Prompts drawn at a milestone, from the head of the prompt set")
     ] = 1024
@@ -158,6 +203,20 @@ class EvaluationSettings(Config, frozen=True):
     grid: Annotated[int, Meta(ge=1, le=256, description="Images in the grid of each milestone")] = (
         16
     )
+    keep_images: Annotated[
+        Literal["newest", "all"],
+        Meta(
+            description="Whose images stay in the run folder after scoring: the newest milestone's or all"
+        ),
+    ] = "newest"
+
+
+class LoggingSettings(Config, frozen=True):
+    """``[logging]``: where figures go besides the run folder's own JSON lines."""
+
+    loggers: Annotated[
+        tuple[str, ...], Meta(description="Names of loggers; settings of each in [logger.NAME]")
+    ] = ()
 
 
 SECTIONS: dict[str, type[Config]] = {
@@ -169,4 +228,5 @@ SECTIONS: dict[str, type[Config]] = {
     "optimizer": OptimizerSettings,
     "training": TrainingSettings,
     "evaluation": EvaluationSettings,
+    "logging": LoggingSettings,
 }
