@@ -17,17 +17,16 @@ from zoo_core.stream.captions import choose_captions
 from zoo_core.stream.draws import latent_noise
 from zoo_core.stream.order import dataset_index
 from zoo_gpu_trainer.latents import encode_samples
+from zoo_gpu_trainer.phases import Phases
 
 
 @dataclass(frozen=True)
 class Batch:
     """One micro-batch, on the device.
 
-    members: int64 [B], the samples' places in the dataset.
     latents: [B, C, H, W]; draw: timesteps [B] and noise [B, C, H, W]; text: states [B, L, D], mask.
     """
 
-    members: np.ndarray
     latents: Tensor
     draw: Draw
     text: TextStates
@@ -44,6 +43,7 @@ class Feed:
         text_encoder: TextEncoder,
         device: torch.device,
         moments: np.ndarray | None,
+        phases: Phases,
     ) -> None:
         self.recipe = recipe
         self.dataset = dataset
@@ -51,25 +51,40 @@ class Feed:
         self.text_encoder = text_encoder
         self.device = device
         self.moments = moments
+        self.phases = phases
         self.seed = recipe.training.seed
 
-    def batch(self, start: int, stop: int) -> Batch:
-        """The micro-batch of global samples start..stop-1."""
-        indices = np.arange(start, stop, dtype=np.int64)
-        members = dataset_index(self.seed, indices, len(self.dataset))
-        if self.moments is not None:
-            mean, logvar = torch.from_numpy(self.moments[members]).to(self.device).chunk(2, dim=1)
-            moments = Moments(mean, logvar)
-            captions = [self.dataset.captions(int(member)) for member in members]
-        else:
-            samples = [self.dataset[int(member)] for member in members]
-            moments = encode_samples(self.vae, samples, self.device)
-            captions = [sample.captions for sample in samples]
+    def members(self, indices: np.ndarray) -> np.ndarray:
+        """The places in the dataset, int64 [B], of global samples [B]."""
+        return dataset_index(self.seed, indices, len(self.dataset))
+
+    def keys(self, indices: np.ndarray) -> list[str]:
+        """The dataset's names of global samples."""
+        return [self.dataset[int(member)].key for member in self.members(indices)]
+
+    def batch(self, samples: range) -> Batch:
+        """The micro-batch of these global samples."""
+        indices = np.arange(samples.start, samples.stop, dtype=np.int64)
         shape = self.recipe.latent_shape
-        resample = torch.from_numpy(latent_noise(self.seed, indices, shape)).to(self.device)
-        choices = choose_captions(self.seed, indices, captions, self.recipe.captions)
-        with torch.no_grad():
+        with self.phases("data"):
+            members = self.members(indices)
+            loaded = None
+            if self.moments is None:
+                loaded = [self.dataset[int(member)] for member in members]
+                captions = [sample.captions for sample in loaded]
+            else:
+                captions = [self.dataset.captions(int(member)) for member in members]
+                both = torch.from_numpy(self.moments[members]).to(self.device)
+            choices = choose_captions(self.seed, indices, captions, self.recipe.captions)
+            resample = torch.from_numpy(latent_noise(self.seed, indices, shape)).to(self.device)
+            drawn = draw(self.seed, indices, shape, self.recipe.diffusion.timesteps)
+            drawn = drawn.to(self.device)
+        with self.phases("encode"), torch.no_grad():
+            if loaded is None:
+                mean, logvar = both.chunk(2, dim=1)
+                moments = Moments(mean, logvar)
+            else:
+                moments = encode_samples(self.vae, loaded, self.device)
             latents = self.vae.scale(moments.sample(resample))
             text = self.text_encoder.encode([choice.text for choice in choices])
-        drawn = draw(self.seed, indices, shape, self.recipe.diffusion.timesteps)
-        return Batch(members, latents, drawn.to(self.device), text)
+        return Batch(latents, drawn, text)

@@ -1,21 +1,31 @@
-"""Ctrl-C and termination as a request to stop at the next step, with everything saved."""
+"""Signals as a request to stop at the next step, with everything saved."""
 
 from __future__ import annotations
 
 import signal
 import threading
+import time
 from types import FrameType, TracebackType
 
 from zoo_core.interfaces.reporter import Reporter
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+
+#: A terminal and a launcher may both pass the same Ctrl-C on; only a later one means "at once".
+_ECHO = 1.0
 
 
 class StopRequest:
-    """A context in which the first signal sets `requested`; a second one interrupts at once."""
+    """A context in which a signal sets `requested`.
+
+    Before `stepping` is set there is nothing to save, so the first signal interrupts at once, as a
+    second Ctrl-C does later.
+    """
 
     def __init__(self, reporter: Reporter) -> None:
         self.requested = False
+        self.stepping = False
+        self._at = 0.0
         self._reporter = reporter
         self._previous: dict[int, object] = {}
 
@@ -39,9 +49,15 @@ class StopRequest:
         return self.requested
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.requested:
+        now = time.monotonic()
+        if not self.stepping:
             raise KeyboardInterrupt
+        if self.requested:
+            if number == signal.SIGINT and now - self._at > _ECHO:
+                raise KeyboardInterrupt
+            return
         self.requested = True
+        self._at = now
         self._reporter.say(
             "Stopping after this step, with a checkpoint. Press Ctrl-C again to stop at once."
         )

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from zoo_core.adapters.pixels import to_pixels
+from zoo_core.catalog.cache import cache_folder
 from zoo_core.errors import RunError, TrainingError
 from zoo_core.interfaces.dataset import Dataset, Sample
+from zoo_core.interfaces.group import Group
 from zoo_core.interfaces.reporter import Reporter
 from zoo_core.interfaces.vae import VAE, Moments
-from zoo_core.runs.cache import cache_folder
 
 
 def weights_hash(module: torch.nn.Module) -> str:
@@ -50,22 +50,21 @@ def cached_moments(
     device: torch.device,
     batch: int,
     reporter: Reporter,
-    interrupted: Callable[[], bool],
-) -> np.ndarray | None:
-    """Moments float32 [N, 2C, H, W] of every sample, mapped from a file; None when interrupted.
+    group: Group,
+) -> np.ndarray:
+    """Moments float32 [N, 2C, H, W] of every sample, mapped from a file that the leader makes.
 
     The file's name holds the digests of the data and of the VAE's weights, so that another run with
     the same two reads it, and a change of either makes a new one. It appears under that name only
-    when complete.
+    when complete. Raises `RunError` when it cannot be written.
     """
     name = f"{dataset.fingerprint()[:16]}-{weights_hash(vae)[:16]}.npy"
     path = cache_folder() / "moments" / name
-    if not path.is_file():
+    if group.leads and not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.stem}-{os.getpid()}.npy")
         try:
-            if not _encode_all(partial, dataset, vae, device, batch, reporter, interrupted):
-                return None
+            _encode_all(partial, dataset, vae, device, batch, reporter)
             partial.replace(path)
         except OSError as error:
             raise RunError(
@@ -74,6 +73,7 @@ def cached_moments(
             ) from error
         finally:
             partial.unlink(missing_ok=True)
+    group.barrier()
     return np.load(path, mmap_mode="r")
 
 
@@ -84,14 +84,11 @@ def _encode_all(
     device: torch.device,
     batch: int,
     reporter: Reporter,
-    interrupted: Callable[[], bool],
-) -> bool:
+) -> None:
     count = len(dataset)
-    out: np.ndarray | None = None
+    out: np.memmap | None = None
     with reporter.progress("encoding images once", count, "images") as progress:
         for start in range(0, count, batch):
-            if interrupted():
-                return False
             samples = [dataset[index] for index in range(start, min(start + batch, count))]
             moments = encode_samples(vae, samples, device)
             stacked = torch.cat([moments.mean, moments.logvar], dim=1).float().cpu().numpy()
@@ -102,4 +99,3 @@ def _encode_all(
             progress.advance(len(samples))
         assert out is not None, "a dataset has at least one sample"
         out.flush()
-    return True

@@ -1,5 +1,6 @@
-"""A real run made small: the laptop preset with few steps, few images and few prompts."""
+"""A real run made small: the debug preset and variants of ``tests/debug.toml``."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,20 +10,7 @@ from zoo_core.interfaces.reporter import Reporter
 from zoo_core.recipe import resolve_recipe
 from zoo_core.workflow.train import train
 
-SMALL = {
-    "dataset.samples": 24,
-    "training.steps": 4,
-    "training.batch_size": 4,
-    "training.micro_batch": 4,
-    "training.log_every": 1,
-    "training.checkpoint_every": 2,
-    "evaluation.every": 2,
-    "evaluation.prompts": 2,
-    "evaluation.final_prompts": 3,
-    "evaluation.grid": 2,
-    "sampling.steps": 2,
-    "sampling.batch_size": 2,
-}
+DEBUG = Path(__file__).parents[1] / "debug.toml"
 
 
 class Told(Reporter):
@@ -44,13 +32,7 @@ def _own_cache(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def catalog():
-    return open_catalog()
-
-
-@pytest.fixture
-def small_values():
-    """The dotted keys and values that make a run small."""
-    return dict(SMALL)
+    return open_catalog((DEBUG,))
 
 
 @pytest.fixture
@@ -60,22 +42,34 @@ def told():
 
 @pytest.fixture
 def recipe_for(catalog):
-    """`recipe_for(name, {"training.steps": 2})` resolves a small recipe."""
+    """`recipe_for("sd2-debug", {"training.steps": 2})` resolves a small recipe."""
 
-    def resolve(name: str = "sd2", changes: dict | None = None):
-        values = {**SMALL, **(changes or {})}
-        return resolve_recipe(
-            catalog, name, "laptop", assignments=[f"{key}={value}" for key, value in values.items()]
-        )
+    def resolve(name: str = "sd2-debug", changes: dict | None = None):
+        assignments = [f"{key}={value}" for key, value in (changes or {}).items()]
+        return resolve_recipe(catalog, name, "debug", assignments=assignments)
 
     return resolve
+
+
+@pytest.fixture
+def command():
+    """`command(run, changes, name)`: the words of a small ``zoo train`` for a process of its own."""
+
+    def words(run: Path, changes: dict | None = None, name: str = "sd2-debug") -> list[str]:
+        start = [sys.executable, "-m", "zoo_core", "--registry", str(DEBUG), "train", name]
+        sets = [
+            part for item in (changes or {}).items() for part in ("--set", "{}={}".format(*item))
+        ]
+        return [*start, "--preset", "debug", "--run", str(run), *sets]
+
+    return words
 
 
 @pytest.fixture
 def run_small(catalog, recipe_for, told):
     """`run_small(path, name, changes)` trains and returns the outcome."""
 
-    def run(path: Path, name: str = "sd2", changes: dict | None = None):
+    def run(path: Path, name: str = "sd2-debug", changes: dict | None = None):
         return train(recipe_for(name, changes), catalog, path, told)
 
     return run

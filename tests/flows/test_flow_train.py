@@ -1,14 +1,12 @@
 """Whole runs: train, continue, draw, score, and what happens when something is in the way."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from PIL import Image
 
@@ -25,10 +23,11 @@ def _tensors(path: Path) -> dict[str, torch.Tensor]:
     """Every tensor of the newest checkpoint, weights and optimizer state."""
     newest = checkpoints.latest(RunFolder.open(path), pytest.fail)
     assert newest is not None
-    groups, _ = checkpoints.load(newest.path)
-    # Copies: what safetensors loads is a view of the file, and some tests damage the file.
     return {
-        f"{group}/{name}": t.clone() for group, named in groups.items() for name, t in named.items()
+        f"{file.relative_to(newest.path)}/{name}": tensor
+        for file in newest.path.rglob("*.safetensors")
+        # From bytes: what is loaded from a file is a view of it, and some tests damage the file.
+        for name, tensor in safetensors.torch.load(file.read_bytes()).items()
     }
 
 
@@ -59,7 +58,7 @@ def test_a_run_leaves_scores_curve_grid_checkpoint_and_recipe(finished):
     assert Image.open(finished / "samples" / "step-000004.png").size[0] > 300
     provenance = json.loads((finished / "provenance.json").read_text())
     assert provenance["components"]["backbone"]["plugin"] == "sd2"
-    assert provenance["values"]["training.steps"] == "--set"
+    assert provenance["values"]["training.steps"].startswith("preset debug (debug.toml:")
     events = [row["event"] for row in run.read_log("events").rows]
     assert events == ["start", "finish"]
 
@@ -87,10 +86,10 @@ def test_after_a_crash_the_log_covers_the_same_updates(tmp_path, run_small, monk
     run_small(whole, changes=every)
     real = Updater.update
 
-    def crash(self, step):
+    def crash(self, step, wishes):
         if step == 3:
             raise RuntimeError("the power is gone")
-        return real(self, step)
+        return real(self, step, wishes)
 
     monkeypatch.setattr(Updater, "update", crash)
     with pytest.raises(RuntimeError):
@@ -112,7 +111,7 @@ def test_the_micro_batch_does_not_change_what_is_computed(tmp_path, run_small, f
     run_small(split, changes={"training.micro_batch": 2})
     one, two = _losses(finished), _losses(split)
     assert one.keys() == two.keys()
-    assert [one[step] for step in one] == pytest.approx([two[step] for step in one], rel=1e-4)
+    assert [one[step] for step in one] == pytest.approx([two[step] for step in one], rel=1e-5)
 
 
 def test_encoding_at_every_step_equals_the_cache(tmp_path, run_small, finished):
@@ -123,8 +122,8 @@ def test_encoding_at_every_step_equals_the_cache(tmp_path, run_small, finished):
     )
 
 
-@pytest.mark.parametrize("name", ["sdxl-td4_4", "if-xl-c512", "pixart-h1024-d28"])
-def test_every_family_trains_on_the_laptop_preset(tmp_path, run_small, name):
+@pytest.mark.parametrize("name", ["sdxl-debug", "if-xl-debug", "pixart-debug"])
+def test_every_family_trains(tmp_path, run_small, name):
     changes = {"training.steps": 1, "evaluation.prompts": 1, "evaluation.final_prompts": 1}
     outcome = run_small(tmp_path / "run", name, changes)
     assert outcome.finished
@@ -145,8 +144,8 @@ def test_other_settings_are_refused_difference_by_difference(run_small, finished
 
 
 def test_another_variant_in_the_same_folder_is_refused(run_small, finished):
-    with pytest.raises(RunError, match=r"backbone\.name: sd2 before, sd2-c512 now"):
-        run_small(finished, "sd2-c512")
+    with pytest.raises(RunError, match=r"backbone\.name: sd2-debug before, pixart-debug now"):
+        run_small(finished, "pixart-debug")
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path, run_small):
@@ -166,7 +165,9 @@ def test_a_truncated_checkpoint_is_named_and_the_one_before_is_used(finished, ru
     assert _same(whole, _tensors(finished))
 
 
-def test_a_full_disk_during_a_checkpoint_keeps_the_one_before(tmp_path, run_small, monkeypatch):
+def test_a_full_disk_during_a_checkpoint_keeps_the_one_before(
+    tmp_path, run_small, told, monkeypatch
+):
     path = tmp_path / "run"
     run_small(path, changes={"training.steps": 2})
     before = _tensors(path)
@@ -175,11 +176,45 @@ def test_a_full_disk_during_a_checkpoint_keeps_the_one_before(tmp_path, run_smal
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(checkpoints, "sync_file", full)
-    with pytest.raises(CheckpointError, match="step 4 was not saved"):
+    with pytest.raises(CheckpointError, match="step 4 could not be written"):
         run_small(path)
+    assert any("step 4 was not saved" in line and "disk is full" in line for line in told.lines)
     monkeypatch.undo()
     assert _same(before, _tensors(path))
     assert run_small(path).finished
+
+
+def test_training_goes_on_while_the_disk_is_full_and_saves_later(
+    tmp_path, run_small, finished, told, monkeypatch
+):
+    """The disk is full while the checkpoint of step 3 is written and free again after it."""
+    from zoo_gpu_trainer import saver
+    from zoo_gpu_trainer.update import Updater
+
+    path = tmp_path / "other"
+    is_full = []
+    real_sync, real_update = checkpoints.sync_file, Updater.update
+
+    def sync(file):
+        if is_full:
+            raise OSError(28, "No space left on device")
+        return real_sync(file)
+
+    def update(self, step, wishes):
+        while step == 3 and any(path.glob("checkpoints/.partial-*")):
+            time.sleep(0.01)  # until the checkpoint of step 3 has failed
+        is_full[:] = [True] if step == 2 else []
+        return real_update(self, step, wishes)
+
+    monkeypatch.setattr(saver, "RETRY", 0.0)
+    monkeypatch.setattr(checkpoints, "sync_file", sync)
+    monkeypatch.setattr(Updater, "update", update)
+    assert run_small(path, changes={"training.checkpoint_every": 3, "evaluation.every": 9}).finished
+    assert any("Training goes on and tries again" in line for line in told.lines)
+    assert [step for step, _ in checkpoints.published(RunFolder.open(path))] == [4]
+    events = [row["event"] for row in RunFolder.open(path).read_log("events").rows]
+    assert events == ["start", "checkpoint-failed", "finish"]
+    assert _same(_tensors(finished), _tensors(path))
 
 
 def test_a_loss_that_is_not_finite_stops_before_the_update(tmp_path, run_small, monkeypatch):
@@ -228,29 +263,171 @@ def test_eval_of_a_checkpoint_that_is_not_there(catalog, finished, told):
         evaluate(catalog, finished, 3, 1, (), told)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_command_continues_to_the_same_end(tmp_path, small_values, number):
-    """Ctrl-C in the middle of training: exit code, checkpoint, and the same command to the same bits."""
-    values = {
-        **small_values,
-        "training.steps": 30,
-        "evaluation.every": 1000,
-        "training.checkpoint_every": 1000,
-    }
-    command = [sys.executable, "-m", "zoo_core", "train", "sd2", "--preset", "laptop"]
-    command += [part for key, value in values.items() for part in ("--set", f"{key}={value}")]
+def _poison(monkeypatch, steps, what="loss"):
+    """The loss of the second sample of these updates (from 0) is not a number."""
+    from zoo_gpu_trainer import update as module
+
+    real_loss, real_update, at = module.training_loss, module.Updater.update, []
+
+    def update(self, step, wishes):
+        at[:] = [step]
+        return real_update(self, step, wishes)
+
+    def loss(*arguments):
+        losses = real_loss(*arguments)
+        bad = torch.arange(len(losses)) == (1 if at[0] in steps else -1)
+        return torch.where(bad, float("nan"), losses)
+
+    monkeypatch.setattr(module.Updater, "update", update)
+    monkeypatch.setattr(module, "training_loss", loss)
+
+
+def test_a_batch_that_is_not_finite_can_be_skipped(tmp_path, run_small, finished, monkeypatch):
+    path = tmp_path / "other"
+    _poison(monkeypatch, {1})
+    assert run_small(path, changes={"training.on_nonfinite": "skip"}).finished
+    run = RunFolder.open(path)
+    event = run.read_log("events").rows[1]
+    assert (event["event"], event["step"], len(event["samples"])) == ("skip", 1, 1)
+    assert sorted(_losses(path)) == [1, 3, 4]
+    assert not _same(_tensors(finished), _tensors(path))
+
+
+def test_rolling_back_passes_over_the_span(tmp_path, run_small, monkeypatch):
+    """Bad at step 4 of 6: on from step 5 with the weights of step 2, and the same after a restart."""
+    changes = {"training.on_nonfinite": "rollback", "training.steps": 6, "evaluation.every": 9}
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    subprocess.run([*command, "--run", str(whole)], check=True, capture_output=True)
-    child = subprocess.Popen([*command, "--run", str(parts)], stderr=subprocess.PIPE, text=True)
-    log = parts / "train.jsonl"
-    while child.poll() is None and not (log.is_file() and log.read_bytes().count(b"\n") >= 3):
-        os.sched_yield()
-    child.send_signal(number)
-    _, told = child.communicate(timeout=120)
-    assert child.returncode == 130, told
-    assert "Traceback" not in told
-    assert 3 <= checkpoints.latest(RunFolder.open(parts), pytest.fail).step < 30
-    subprocess.run([*command, "--run", str(parts)], check=True, capture_output=True)
+    _poison(monkeypatch, {3})
+    assert run_small(whole, changes=changes).finished
+    events = RunFolder.open(whole).read_log("events").rows
+    assert [(row["event"], row["step"]) for row in events] == [
+        ("start", 0),
+        ("rollback", 3),
+        ("finish", 6),
+    ]
+    run_small(parts, changes={**changes, "training.steps": 3})
+    assert run_small(parts, changes=changes).finished
     assert _same(_tensors(whole), _tensors(parts))
-    assert _losses(whole) == _losses(parts)
+    state = checkpoints.load_state(RunFolder.open(whole).checkpoints / "latest")
+    assert state["optimizer_steps"] == 4  # steps 1, 2, 5 and 6
+
+
+def test_batches_in_a_row_are_passed_over_up_to_the_limit(tmp_path, run_small, monkeypatch):
+    _poison(monkeypatch, {1, 2, 3})
+    changes = {"training.on_nonfinite": "skip", "training.nonfinite_limit": 2}
+    with pytest.raises(TrainingError, match="loss of step 4 is not finite"):
+        run_small(tmp_path / "run", changes=changes)
+
+
+def test_there_is_nothing_to_roll_back_to_before_the_first_checkpoint(
+    tmp_path, run_small, monkeypatch
+):
+    _poison(monkeypatch, {0})
+    with pytest.raises(CheckpointError, match="no checkpoint to go back to yet"):
+        run_small(tmp_path / "run", changes={"training.on_nonfinite": "rollback"})
+
+
+def test_running_out_of_memory_lowers_the_micro_batch(
+    tmp_path, run_small, finished, told, monkeypatch
+):
+    """The same samples, in smaller portions; the next start begins with what fitted."""
+    from zoo_gpu_trainer import update as module
+
+    real, sizes = module.training_loss, []
+
+    def limited(backbone, latents, *arguments):
+        sizes.append(len(latents))
+        if len(latents) > 1:
+            raise torch.OutOfMemoryError("out of memory")
+        return real(backbone, latents, *arguments)
+
+    monkeypatch.setattr(module, "training_loss", limited)
+    path = tmp_path / "other"
+    automatic = {"training.micro_batch": '"auto"'}
+    assert run_small(path, changes={**automatic, "training.steps": 3}).finished
+    assert sizes == [4, 2] + [1] * 12
+    assert "Out of memory; going on with a micro-batch of 1." in told.lines
+    sizes.clear()
+    assert run_small(path, changes=automatic).finished
+    assert sizes == [1] * 4
+    one, two = _losses(finished), _losses(path)
+    assert [one[step] for step in one] == pytest.approx([two[step] for step in two], rel=1e-4)
+    with pytest.raises(torch.OutOfMemoryError):  # a size that was asked for is not changed
+        run_small(tmp_path / "fixed", changes={"training.micro_batch": 2})
+
+
+def test_other_data_under_the_same_settings_is_refused(finished, run_small, monkeypatch):
+    from zoo_shapes.components import ShapesDataset
+
+    monkeypatch.setattr(ShapesDataset, "fingerprint", lambda self: "0123456789abcdef")
+    with pytest.raises(CheckpointError, match=r"the dataset's is 0123456789ab now"):
+        run_small(finished, changes={"training.steps": 5})
+
+
+def test_an_average_of_the_weights_is_kept_beside_them(tmp_path, run_small, finished):
+    """It moves, survives a restart, and changes neither weights nor scores."""
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    changes = {"training.ema_decay": 0.5}
+    run_small(whole, changes=changes)
+    run_small(parts, changes={**changes, "training.steps": 2})
+    run_small(parts, changes=changes)
+    tensors, plain = _tensors(whole), _tensors(finished)
+    assert _same(tensors, _tensors(parts))
+    assert _same(plain, {name: tensors[name] for name in plain})
+    averages = {name for name in tensors if name.startswith("ema.safetensors/")}
+    assert len(averages) > 50
+    moved = [
+        not torch.equal(tensors[name], tensors[name.replace("ema.", "backbone.")])
+        for name in averages
+    ]
+    assert sum(moved) > 0.9 * len(moved)
+    scores = [RunFolder.open(path).read_log("scores").rows for path in (whole, finished)]
+    assert [row["value"] for row in scores[0]] == [row["value"] for row in scores[1]]
+
+
+def test_sharding_works_in_a_single_process(tmp_path, run_small, finished):
+    path = tmp_path / "sharded"
+    assert run_small(path, changes={"trainer.shard": "full"}).finished
+    one, two = _tensors(finished), _tensors(path)
+    assert one.keys() == two.keys()
+    for name in one:
+        torch.testing.assert_close(two[name], one[name], rtol=1e-4, atol=1e-6, msg=name)
+    assert _losses(path) == pytest.approx(_losses(finished), rel=1e-6)
+
+
+def test_time_is_accounted_by_phase(finished):
+    rows = RunFolder.open(finished).read_log("train").rows
+    for row in rows:
+        assert set(row["phases"]) >= {"data", "encode", "forward_backward", "optimizer"}
+        inside = sum(row["phases"][name] for name in ("data", "encode", "forward_backward"))
+        assert 0 < inside <= row["seconds"]
+    assert any("evaluation" in row["phases"] for row in rows)
+
+
+def test_a_run_begins_with_given_weights_and_does_without_them_later(
+    tmp_path, run_small, finished, told
+):
+    """--init-from: step, optimizer and stream start anew; the weights are those of the other run."""
+    changes = {"training.init_from": json.dumps(str(finished)), "optimizer.learning_rate": 1e-30}
+    path = tmp_path / "other"
+    run_small(path, changes={**changes, "training.steps": 2})
+    assert any(line.startswith("Beginning with the ") for line in told.lines)
+    first, second = _tensors(finished), _tensors(path)
+    weights = [name for name in first if name.startswith("backbone.safetensors/")]
+    for name in weights:
+        torch.testing.assert_close(first[name], second[name], rtol=0, atol=1e-20)
+    finished.rename(tmp_path / "gone")
+    assert run_small(path, changes=changes).finished
+
+
+def test_the_bench_preset_trains_and_scores(tmp_path, catalog, told):
+    """16 x 16 latents of 128-pixel images, at debug size."""
+    from zoo_core.recipe import resolve_recipe
+    from zoo_core.workflow.train import train
+
+    small = ["dataset.samples=8", "training.batch_size=2", "training.steps=1", "sampling.steps=2"]
+    small += ["scale.width_divisor=1", "evaluation.final_prompts=2"]
+    recipe = resolve_recipe(catalog, "sd2-debug", "bench", assignments=small)
+    assert recipe.latent_shape == (4, 16, 16)
+    assert train(recipe, catalog, tmp_path / "run", told).finished
+    assert RunFolder.open(tmp_path / "run").read_log("scores").rows[0]["count"] == 2

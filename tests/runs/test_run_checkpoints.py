@@ -17,7 +17,15 @@ import torch
 
 from zoo_core.errors import CheckpointError
 from zoo_core.runs import checkpoints
-from zoo_core.runs.checkpoints import Checkpoint, latest, load, prune, published, verify
+from zoo_core.runs.checkpoints import (
+    LATEST,
+    Checkpoint,
+    latest,
+    load,
+    prune,
+    published,
+    verify,
+)
 from zoo_core.runs.folder import RunFolder
 from zoo_core.runs.lock import RunLock
 
@@ -54,7 +62,7 @@ def no_warning(text: str) -> None:
 
 
 def names(run: RunFolder) -> list[str]:
-    return sorted(path.name for path in run.checkpoints.iterdir())
+    return sorted(path.name for path in run.checkpoints.iterdir() if path.name != LATEST)
 
 
 def test_what_was_saved_comes_back(run: RunFolder) -> None:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from zoo_core.cli.completion import (
-    complete_backbone,
-    complete_dataset,
-    complete_preset,
-    complete_run,
-    complete_set,
-)
+from zoo_core.cli.completion import complete_backbone, complete_run
 from zoo_core.cli.output import print_json, print_text, say
+from zoo_core.cli.recipe_options import chosen_recipe, recipe_options
 
 if TYPE_CHECKING:
     from zoo_core.cli.session import Session
@@ -26,34 +23,7 @@ INTERRUPTED = 130
 
 @click.command("train", short_help="Train a backbone, or continue its run.")
 @click.argument("name", shell_complete=complete_backbone)
-@click.option(
-    "--preset",
-    metavar="PRESET",
-    shell_complete=complete_preset,
-    help="The recipe to start from, such as 'laptop' or 'paper' ('zoo list presets'). Without it: the "
-    "recipe file's; else 'paper' where an accelerator and a dataset are there, 'laptop' elsewhere.",
-)
-@click.option(
-    "--recipe",
-    "recipe_file",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="A TOML file of settings laid over the preset.",
-)
-@click.option(
-    "--set",
-    "assignments",
-    metavar="KEY=VALUE",
-    multiple=True,
-    shell_complete=complete_set,
-    help="One setting laid over all others, such as training.steps=500; may be repeated.",
-)
-@click.option(
-    "--data",
-    metavar="NAME",
-    shell_complete=complete_dataset,
-    help="The dataset to train on; short for --set dataset.name=NAME.",
-)
+@recipe_options
 @click.option(
     "--run",
     "run_path",
@@ -61,6 +31,14 @@ INTERRUPTED = 130
     type=click.Path(path_type=Path),
     shell_complete=complete_run,
     help="The run's folder; continued when it is there. Default: runs/NAME-PRESET.",
+)
+@click.option(
+    "--init-from",
+    metavar="PATH",
+    type=click.Path(),
+    shell_complete=complete_run,
+    help="Begin with the weights of a run, a checkpoint or a safetensors file; short for "
+    "--set training.init_from=PATH.",
 )
 @click.option(
     "--dry-run",
@@ -77,6 +55,7 @@ def command(
     assignments: tuple[str, ...],
     data: str | None,
     run_path: Path | None,
+    init_from: str | None,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -86,26 +65,31 @@ def command(
     is a folder; the same command continues a run that was stopped. What --dry-run prints can be passed
     back with --recipe.
     """
-    from zoo_core.recipe import resolve_recipe
+    from zoo_core.interfaces.trainer import LAUNCHED
 
-    catalog = session.catalog
-    catalog.find("backbone", name)  # a misspelled name is told before any other complaint
-    if data is not None:
-        assignments = (f"dataset.name={json.dumps(data)}", *assignments)
-    if preset is None:
-        from zoo_core.recipe.choice import choose_preset
-
-        choice = choose_preset(catalog, recipe_file, assignments)
-        preset = choice.name
-        say(choice.reason)
-    recipe = resolve_recipe(
-        catalog, name, preset, recipe_file, assignments, need_dataset=not dry_run
+    leads = os.environ.get("RANK", "0") == "0"
+    talks = leads and LAUNCHED not in os.environ
+    catalog = session.catalog if talks else session.quiet_catalog
+    if init_from is not None:
+        assignments = (f"training.init_from={json.dumps(init_from)}", *assignments)
+    recipe = chosen_recipe(
+        catalog,
+        name,
+        preset,
+        recipe_file,
+        assignments,
+        data,
+        need_dataset=not dry_run,
+        tell=say if talks else lambda text: None,
     )
     if run_path is None:
-        run_path = Path("runs") / re.sub(r"[^\w.+-]+", "-", f"{name}-{preset}")
+        run_path = Path("runs") / re.sub(r"[^\w.+-]+", "-", f"{name}-{recipe.preset}")
     if dry_run:
         from zoo_core.cli.dry_run import as_lines, as_table
 
+        begins_with = recipe.training.init_from
+        if begins_with is not None and not Path(begins_with).exists():
+            say(f"training.init_from: {begins_with} is not there yet.")
         if as_json:
             print_json(as_table(catalog, recipe, run_path))
         else:
@@ -113,10 +97,14 @@ def command(
         return
 
     from zoo_core.cli.reporter import terminal_reporter
+    from zoo_core.interfaces.reporter import Reporter
+    from zoo_core.workflow.launch import rank, train_on_machine
     from zoo_core.workflow.summary import summary
-    from zoo_core.workflow.train import train
 
-    outcome = train(recipe, catalog, run_path, terminal_reporter())
+    reporter = terminal_reporter() if leads else Reporter()
+    outcome = train_on_machine(recipe, catalog, run_path, reporter, sys.argv[1:])
+    if not talks:
+        return
     if as_json:
         print_json({"run": str(run_path), "step": outcome.step, "finished": outcome.finished})
     else:
@@ -125,5 +113,6 @@ def command(
         say(line)
     if not outcome.finished:
         say(f"Stopped at step {outcome.step}; the same command continues the run.")
-        raise click.exceptions.Exit(INTERRUPTED)
+        # A launcher would take a failure for a crash, and start again what was asked to stop.
+        raise click.exceptions.Exit(INTERRUPTED if rank() is None else 0)
     say(f'Next: zoo sample {run_path} "a prompt of your own"')

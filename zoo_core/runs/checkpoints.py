@@ -1,9 +1,10 @@
 """Checkpoints that are either whole or not there, and are checked before they are used.
 
-A checkpoint is a folder ``checkpoints/step-000800/`` with one safetensors file a group of tensors,
-``state.json`` and ``manifest.json``, which lists every file with its size and SHA-256. It is written
-under another name and renamed when all of it is on the disk, so that a crash never leaves half of one
-under its final name; the manifest tells when the disk damaged it later.
+A checkpoint is a folder ``checkpoints/step-000800/`` with ``backbone.safetensors`` (all weights under the
+backbone's names), ``state.json``, whatever files the trainer adds, and ``manifest.json``, which lists
+every file with its size and SHA-256. It is written under another name and renamed when all of it is on
+the disk, so that a crash never leaves half of one under its final name; the manifest tells when the disk
+damaged it later. ``checkpoints/latest`` is a link to the newest.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from zoo_core.errors import CheckpointError, RunError
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 MANIFEST = "manifest.json"
 STATE = "state.json"
+LATEST = "latest"
 
 _PARTIAL = ".partial-"
 _NAME = re.compile(r"step-(\d{6,})")
@@ -63,6 +66,92 @@ class Checkpoint:
             )
 
 
+@dataclass(frozen=True)
+class Draft:
+    """A checkpoint being written: fill `path` with files, then `publish` or `discard` it."""
+
+    run: RunFolder
+    step: int
+    path: Path
+
+    def write_tensors(self, group: str, tensors: Mapping[str, Tensor]) -> None:
+        """Write ``GROUP.safetensors``; any shapes, dtypes and devices. Raises OSError."""
+        from safetensors import SafetensorError
+        from safetensors.torch import save_file
+
+        path = self.path / f"{group}.safetensors"
+        # A copy where needed: safetensors takes neither strided nor shared memory (tied weights).
+        seen: set[int] = set()
+        plain = {}
+        for name, value in tensors.items():
+            value = value.detach().cpu().contiguous()
+            shared = value.untyped_storage().data_ptr() in seen
+            partial = value.untyped_storage().nbytes() != value.nbytes
+            plain[name] = value.clone() if shared or partial else value
+            seen.add(plain[name].untyped_storage().data_ptr())
+        try:
+            save_file(plain, path, metadata={"format": "pt"})
+        except SafetensorError as error:
+            number = re.search(r"os error (\d+)", str(error))
+            if number is None:
+                raise
+            raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from None
+        sync_file(path)
+
+    def publish(
+        self,
+        state: Mapping[str, Any],
+        *,
+        samples: int,
+        variant: str,
+        fingerprint: str,
+        measured: Mapping[str, tuple[int, str]] | None = None,
+    ) -> Checkpoint:
+        """Give the checkpoint its name, taking the place of an earlier one of the same step.
+
+        state: what is needed besides the files, as JSON. measured: size and SHA-256 of files that
+        were measured already, by their path in the folder. The caller holds the run's lock. Raises
+        OSError or `RunError`; the draft is then still there, and earlier checkpoints are as they were.
+        """
+        text = json.dumps(state, allow_nan=False, indent=1)
+        write_atomic(self.path / STATE, text.encode())
+        files = dict(measured or {})
+        for path in sorted(self.path.rglob("*")):
+            name = path.relative_to(self.path).as_posix()
+            if path.is_file() and name not in files:
+                files[name] = measure(path)
+        final = self.run.checkpoints / _name(self.step)
+        checkpoint = Checkpoint(final, self.step, samples, variant, fingerprint, files)
+        write_atomic(self.path / MANIFEST, _manifest(checkpoint))
+        _publish(self.path, final)
+        return checkpoint
+
+    def discard(self) -> None:
+        """Remove it."""
+        _discard(self.path)
+
+
+def begin(run: RunFolder, step: int) -> Draft:
+    """Start writing a checkpoint of `step`. Raises OSError when the folder cannot be made."""
+    path = run.checkpoints / f"{_PARTIAL}{_name(step)}-{os.getpid()}"
+    _discard(path)
+    path.mkdir(parents=True)
+    return Draft(run, step, path)
+
+
+@contextmanager
+def saving(run: RunFolder, step: int) -> Iterator[None]:
+    """Turn what goes wrong while a checkpoint of `step` is written into a `CheckpointError`."""
+    try:
+        yield
+    except OSError as error:
+        raise CheckpointError(_not_saved(step, cannot_write(run.checkpoints, error))) from None
+    except CheckpointError:
+        raise
+    except RunError as error:
+        raise CheckpointError(_not_saved(step, str(error))) from None
+
+
 def save(
     run: RunFolder,
     step: int,
@@ -73,36 +162,21 @@ def save(
     variant: str,
     fingerprint: str,
 ) -> Checkpoint:
-    """Publish a checkpoint of `step`, taking the place of an earlier one of the same step.
+    """Write and publish a checkpoint at once, for a trainer of one process.
 
-    tensors: named tensors in named groups (``{"model": ..., "optimizer": ...}``), one safetensors file
-    a group; any shapes, dtypes and devices. state: whatever else is needed, as JSON. The caller holds
-    the run's lock. Raises `CheckpointError` when the disk is full or the folder cannot be written;
-    nothing is left behind then, and earlier checkpoints are as they were.
+    tensors: named tensors in named groups (``{"backbone": ..., "optimizer": ...}``), one safetensors
+    file a group. The rest is as in `Draft.publish`. Raises `CheckpointError` when the disk is full or
+    the folder cannot be written; nothing is left behind then, and earlier checkpoints are as they were.
     """
-    final = run.checkpoints / f"step-{step:06d}"
-    partial = run.checkpoints / f"{_PARTIAL}{final.name}-{os.getpid()}"
-    try:
-        _discard(partial)
-        partial.mkdir(parents=True)
-        for group, named in tensors.items():
-            _write_tensors(partial / f"{group}.safetensors", named)
-        text = json.dumps(state, allow_nan=False, indent=1)
-        write_atomic(partial / STATE, text.encode())
-        files = {path.name: _measure(path) for path in sorted(partial.iterdir())}
-        checkpoint = Checkpoint(final, step, samples, variant, fingerprint, files)
-        write_atomic(partial / MANIFEST, _manifest(checkpoint))
-        _publish(partial, final)
-    except OSError as error:
-        _discard(partial)
-        raise CheckpointError(_not_saved(step, cannot_write(run.checkpoints, error))) from None
-    except RunError as error:
-        _discard(partial)
-        raise CheckpointError(_not_saved(step, str(error))) from None
-    except BaseException:
-        _discard(partial)
-        raise
-    return checkpoint
+    with saving(run, step):
+        draft = begin(run, step)
+        try:
+            for group, named in tensors.items():
+                draft.write_tensors(group, named)
+            return draft.publish(state, samples=samples, variant=variant, fingerprint=fingerprint)
+        except BaseException:
+            draft.discard()
+            raise
 
 
 def load(
@@ -110,7 +184,7 @@ def load(
 ) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
     """The tensors (by group and name, on the CPU) and the state of a checkpoint.
 
-    Its hashes are checked unless the caller says that `verify` or `latest` just did. Raises
+    Files in folders of the checkpoint are the trainer's own and are left to it. Its hashes are checked unless the caller says that `verify` or `latest` just did. Raises
     `CheckpointError` naming the file and what is wrong with it.
     """
     from safetensors import SafetensorError
@@ -119,17 +193,21 @@ def load(
     checkpoint = _read_manifest(path) if verified else verify(path)
     tensors = {}
     for name in checkpoint.files:
-        if not name.endswith(".safetensors"):
+        if not name.endswith(".safetensors") or "/" in name:
             continue
         try:
             tensors[name.removesuffix(".safetensors")] = load_file(path / name)
         except (OSError, SafetensorError) as error:
             raise CheckpointError(f"{path / name}: cannot be loaded ({error}).") from None
+    return tensors, load_state(path)
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """The state of a checkpoint alone. Raises `CheckpointError`."""
     try:
-        state = json.loads((path / STATE).read_bytes())
+        return json.loads((path / STATE).read_bytes())
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path / STATE}: cannot be read ({error}).") from None
-    return tensors, state
 
 
 def verify(path: Path) -> Checkpoint:
@@ -145,7 +223,7 @@ def verify(path: Path) -> Checkpoint:
                 raise CheckpointError(f"{path / name}: truncated, {found} of {size} bytes.")
             if found > size:
                 raise CheckpointError(f"{path / name}: changed, {found} bytes instead of {size}.")
-            if _measure(path / name)[1] != digest:
+            if measure(path / name)[1] != digest:
                 raise CheckpointError(f"{path / name}: damaged, its SHA-256 is not the manifest's.")
         except FileNotFoundError:
             raise CheckpointError(f"{path / name}: missing.") from None
@@ -166,13 +244,15 @@ def published(run: RunFolder) -> list[tuple[int, Path]]:
     return sorted(found)
 
 
-def latest(run: RunFolder, warn: Callable[[str], None]) -> Checkpoint | None:
+def latest(
+    run: RunFolder, warn: Callable[[str], None], among: Callable[[int], bool] = lambda step: True
+) -> Checkpoint | None:
     """The newest checkpoint that is whole, or None when none was ever published.
 
-    Each newer one that is damaged is passed over with a sentence to `warn`, naming the file. Raises
+    among: which steps count. Each newer one that is damaged is passed over with a sentence to `warn`, naming the file. Raises
     `CheckpointError` when there are checkpoints and all are damaged: starting anew would hide it.
     """
-    candidates = published(run)
+    candidates = [(step, path) for step, path in published(run) if among(step)]
     for _, path in reversed(candidates):
         try:
             return verify(path)
@@ -186,16 +266,19 @@ def latest(run: RunFolder, warn: Callable[[str], None]) -> Checkpoint | None:
     return None
 
 
-def prune(run: RunFolder, keep: int) -> list[Path]:
+def prune(run: RunFolder, keep: int, whole: Checkpoint | None = None) -> list[Path]:
     """Remove all but the newest `keep` checkpoints; returns what was removed.
 
-    Nothing is removed unless one of those kept is whole, so the last good one always stays. The
-    caller holds the run's lock. Raises `RunError` when the folder cannot be changed.
+    Nothing is removed unless one of those kept is whole, so the last good one always stays. whole: one
+    that was just published and need not be checked. The caller holds the run's lock. Raises `RunError`
+    when the folder cannot be changed.
     """
     assert keep >= 1, f"at least one checkpoint is kept, not {keep}"
     paths = [path for _, path in published(run)]
     old, kept = paths[:-keep], paths[-keep:]
-    if not old or not any(_is_whole(path) for path in reversed(kept)):
+    if not old:
+        return []
+    if (whole is None or whole.path not in kept) and not any(map(_is_whole, reversed(kept))):
         return []
     try:
         for path in old:
@@ -213,27 +296,14 @@ def remove_leftovers(run: RunFolder, lock: RunLock) -> list[Path]:
     left = [path for path in run.checkpoints.iterdir() if path.name.startswith(_PARTIAL)]
     for path in left:
         _discard(path)
+    remaining = published(run)
+    if remaining and not (run.checkpoints / LATEST).exists():  # a crash may have left it astray
+        _point(run.checkpoints, remaining[-1][1])
     return left
 
 
-def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
-
-    # A copy of each, since safetensors takes neither strided nor shared memory (tied weights).
-    plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
-    try:
-        save_file(plain, path, metadata={"format": "pt"})
-    except SafetensorError as error:
-        number = re.search(r"os error (\d+)", str(error))
-        if number is None:
-            raise
-        raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from None
-    sync_file(path)
-
-
-def _measure(path: Path) -> tuple[int, str]:
-    """Size in bytes and SHA-256 of a file."""
+def measure(path: Path) -> tuple[int, str]:
+    """Size in bytes and SHA-256 of a file. Raises OSError."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         return os.fstat(file.fileno()).st_size, digest
@@ -270,6 +340,8 @@ def _read_manifest(path: Path) -> Checkpoint:
             )
         if digest != _digest_of(table):
             raise CheckpointError(f"{manifest}: damaged, its content is not what its SHA-256 says.")
+        if any(".." in PurePosixPath(name).parts or name[:1] == "/" for name in table["files"]):
+            raise CheckpointError(f"{manifest}: names a file outside the checkpoint.")
         return Checkpoint(
             path=path,
             step=table["step"],
@@ -290,12 +362,28 @@ def _read_manifest(path: Path) -> Checkpoint:
 
 
 def _publish(partial: Path, final: Path) -> None:
-    """Give a finished checkpoint its name."""
+    """Give a finished checkpoint its name, and let ``latest`` lead to it."""
+    for folder in sorted(path for path in partial.rglob("*") if path.is_dir()):
+        sync_folder(folder)
     sync_folder(partial)
     if final.exists():
+        _point(final.parent, partial)  # the link never leads nowhere, even for a moment
         _retire(final)
     partial.rename(final)
+    _point(final.parent, final)
     sync_folder(final.parent)
+
+
+def _point(folder: Path, to: Path) -> None:
+    """Let ``latest`` lead to a checkpoint, in one step."""
+    link = folder / f"{_PARTIAL}latest-{os.getpid()}"
+    link.unlink(missing_ok=True)
+    link.symlink_to(to.name)
+    link.replace(folder / LATEST)
+
+
+def _name(step: int) -> str:
+    return f"step-{step:06d}"
 
 
 def _retire(path: Path) -> None:
@@ -315,8 +403,11 @@ def _is_whole(path: Path) -> bool:
 
 
 def _discard(path: Path) -> None:
-    """Remove an unpublished folder. What a failing disk keeps is removed by `remove_leftovers`."""
-    shutil.rmtree(path, ignore_errors=True)
+    """Remove what is unpublished. What a failing disk keeps is removed by `remove_leftovers`."""
+    if path.is_symlink():
+        path.unlink()
+    else:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _not_saved(step: int, reason: str) -> str:
