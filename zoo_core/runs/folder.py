@@ -9,7 +9,8 @@ Layout::
     scores.jsonl      scores of milestones
     events.jsonl      starts, warnings, interrupts
     checkpoints/      step-000800/ ...    (`zoo_core.runs.checkpoints`)
-    samples/          images of milestones
+    samples/          grids of images at milestones
+    evaluations/      images and results of scored checkpoints (`zoo_core.evaluation.place`)
     curve.png         the learning curve
     lock              present while a trainer is at work (`zoo_core.runs.lock`)
 """
