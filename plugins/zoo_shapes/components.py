@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from importlib import metadata
 
 import numpy as np
 
 from zoo_core.interfaces.dataset import Caption, Dataset, Sample
+from zoo_core.interfaces.images import ImageSource
 from zoo_core.interfaces.prompts import Prompt, PromptSet, Question
 from zoo_core.interfaces.vqa import VQA
 from zoo_shapes import captions as writing
 from zoo_shapes import reader
 from zoo_shapes.config import ShapesConfig, ShapesPromptsConfig, ShapesReaderConfig
+from zoo_shapes.dependencies import parents
 from zoo_shapes.questions import questions
 from zoo_shapes.render import render
 from zoo_shapes.scene import Scene, draw
@@ -89,9 +91,16 @@ class ShapesPrompts(PromptSet):
             total.update(repr(prompt).encode())
         return total.hexdigest()
 
+    def references(self, limit: int | None = None) -> ShapesRenders:
+        """The ground truth: the prompts' own scenes, rendered."""
+        count = len(self) if limit is None else min(limit, len(self))
+        scenes = [self.scene(index) for index in range(count)]
+        return ShapesRenders(scenes, self.config.resolution)
+
     def _prompt(self, index: int) -> Prompt:
         scene = self.scene(index)
         name = f"{self.config.world}-{self.config.split}-{index:05d}"
+        items = questions(scene, name, self.world)
         asked = tuple(
             Question(
                 question=item["question"],
@@ -99,10 +108,32 @@ class ShapesPrompts(PromptSet):
                 answer=item["answer"],
                 element_type=item["element_type"],
                 element=item["element"],
+                parents=presupposed,
             )
-            for item in questions(scene, name, self.world)
+            for item, presupposed in zip(items, parents(items), strict=True)
         )
         return Prompt(name, writing.prompt(scene), asked)
+
+
+class ShapesRenders(ImageSource):
+    """Scenes as images uint8 [R, R, 3], rendered when asked for."""
+
+    def __init__(self, scenes: Sequence[Scene], resolution: int) -> None:
+        self._scenes = tuple(scenes)
+        self._resolution = resolution
+
+    def __len__(self) -> int:
+        return len(self._scenes)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return (render(scene, self._resolution) for scene in self._scenes)
+
+    def fingerprint(self) -> str:
+        """Of all scenes and of the first ones as this version renders them."""
+        total = hashlib.blake2b(repr((self._scenes, self._resolution)).encode(), digest_size=16)
+        for scene in self._scenes[:_FIRST]:
+            total.update(render(scene, self._resolution).tobytes())
+        return total.hexdigest()
 
 
 class ShapesReader(VQA):

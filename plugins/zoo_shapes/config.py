@@ -37,6 +37,14 @@ class ShapesPromptsConfig(Config, frozen=True):
     ] = "heldout"
     count: Annotated[int, Meta(ge=1, le=100_000, description="Prompts in the set")] = 256
     seed: Seed = 0
+    resolution: Annotated[
+        int,
+        Meta(
+            ge=8,
+            le=4096,
+            description="Pixels along one side of the ground-truth images, for metrics that compare",
+        ),
+    ] = 64
 
 
 class ShapesReaderConfig(Config, frozen=True):

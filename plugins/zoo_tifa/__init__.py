@@ -18,5 +18,12 @@ def zoo_components() -> list[Component]:
             config="zoo_tifa.config:TIFAConfig",
             summary="Share of questions about an image that a VQA model answers as expected",
             uses={"vqa": "vqa"},
-        )
+        ),
+        Component(
+            kind="prompts",
+            name="tifa-file",
+            target="zoo_tifa.prompts:TIFAPrompts",
+            config="zoo_tifa.config:TIFAFileConfig",
+            summary="Prompts and questions from files in the format of TIFA v1.0",
+        ),
     ]

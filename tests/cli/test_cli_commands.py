@@ -239,6 +239,29 @@ def test_dry_run_is_a_recipe_that_resolves_to_itself(tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+def test_dry_run_keeps_lengths_in_images_as_written():
+    args = ("--preset", "laptop", "--set", "training.steps=8Mi", "--set", "training.batch_size=64")
+    text = zoo("train", "sdxl-td4_4", *args, "--dry-run").stdout
+    assert re.search(r'^steps = 131072 +# --set, "8Mi" at batch 64$', text, re.M)
+    assert "images seen" in text
+    page = json.loads(zoo("train", "sdxl-td4_4", *args, "--dry-run", "--json").stdout)
+    assert page["cost"]["images_seen"] == 8 * 2**20
+    assert page["origins"]["training.steps"] == '--set, "8Mi" at batch 64'
+
+
+def test_init_from_is_short_for_a_setting(tmp_path):
+    args = ("train", "sdxl", "--preset", "laptop", "--dry-run", "--json")
+    result = zoo(*args, "--init-from", "a run/of mine")
+    assert json.loads(result.stdout)["recipe"]["training"]["init_from"] == "a run/of mine"
+    assert result.stderr == "training.init_from: a run/of mine is not there yet.\n"
+    by_setting = zoo(*args, "--set", "training.init_from=a run/of mine")
+    assert by_setting.stdout == result.stdout
+    (tmp_path / "a run" / "of mine").mkdir(parents=True)
+    assert zoo(*args, "--init-from", "a run/of mine").stderr == ""
+    numeric = zoo(*args, "--init-from", "123").stdout
+    assert json.loads(numeric)["recipe"]["training"]["init_from"] == "123"
+
+
 def test_dry_run_costs():
     page = json.loads(zoo("train", "sdxl", "--preset", "laptop", "--dry-run", "--json").stdout)
     training, cost, account = page["recipe"]["training"], page["cost"], page["account"]
@@ -274,7 +297,7 @@ class Work:
         self.result = result
         self.called_with: tuple = ()
 
-    def __call__(self, *args):
+    def __call__(self, *args, **options):
         self.called_with = args
         if isinstance(self.result, BaseException):
             raise self.result
@@ -286,9 +309,11 @@ def work(monkeypatch):
     """``work("train", result)`` replaces the work behind a command."""
 
     def put(name: str, result) -> Work:
-        place = {"train": "train.train", "sample": "sample.sample", "eval": "evaluate.evaluate"}[
-            name
-        ]
+        place = {
+            "train": "launch.train_on_machine",
+            "sample": "sample.sample",
+            "eval": "evaluate.evaluate",
+        }[name]
         stand_in = Work(result)
         monkeypatch.setattr(f"zoo_core.workflow.{place}", stand_in)
         # There is no run folder behind a stand-in; the real summary is tested on real runs.
@@ -311,7 +336,7 @@ def test_train_passes_the_recipe_and_ends_with_the_next_command(work):
     result = zoo(
         "train", "sdxl", "--preset", "laptop", "--data", "shapes", "--set", "training.steps=7"
     )
-    recipe, catalog, path, _ = stand_in.called_with
+    recipe, catalog, path, _, _ = stand_in.called_with
     expected = resolve_recipe(catalog, "sdxl", "laptop", None, ["training.steps=7"])
     assert recipe == expected
     assert path == Path("runs/sdxl-laptop")
@@ -333,22 +358,35 @@ def test_sample_passes_only_what_was_given(work):
     _, path, prompts, output, count, overrides, _ = stand_in.called_with
     assert (path, output) == (Path("runs/x"), Path("runs/x/drawn"))
     assert (prompts, count) == (["a red circle", "two blue squares"], 2)
-    assert overrides == {"steps": 9}
+    assert overrides == {"sampling": {"steps": 9}}
     assert result.stdout == "a.png\nb.png\n"
 
 
 def test_eval_prints_scores(work):
-    rows = [
-        {"metric": "tifa", "value": 0.71234, "stderr": None, "count": 12, "details": {"a": 1.0}}
-    ]
+    row = {"step": 8, "metric": "tifa", "value": 0.71234, "stderr": None, "count": 12}
+    rows = [{**row, "interval": (0.5, 0.75), "details": {"a": 1.0}, "ingredients": {}}]
     stand_in = work("eval", rows)
-    result = zoo("eval", "runs/x", "--checkpoint", "8", "--prompts", "12", "--metric", "tifa")
+    options = ("--checkpoint", "8", "--limit", "12", "--metric", "tifa")
+    result = zoo("eval", "runs/x", *options)
     assert stand_in.called_with[1:5] == (Path("runs/x"), 8, 12, ("tifa",))
-    assert [line.split() for line in result.stdout.splitlines()] == [
-        ["metric", "value", "stderr", "count"],
-        ["tifa", "0.7123", "-", "12"],
+    assert [" ".join(line.split()) for line in result.stdout.splitlines()] == [
+        "step metric value stderr 95 % interval prompts",
+        "8 tifa 0.7123 - 0.5000 .. 0.7500 12",
     ]
-    assert json.loads(zoo("eval", "runs/x", "--json").stdout) == rows
+    shown = json.loads(zoo("eval", "runs/x", "--checkpoint", "all", "--json").stdout)
+    assert stand_in.called_with[2] == "all"
+    assert shown == json.loads(json.dumps(rows))
+
+
+def test_eval_warns_of_scores_that_do_not_compare(work):
+    row = {"metric": "tifa", "value": 0.5, "stderr": None, "count": 12}
+    other = {"drawing": {"sampling": {"guidance": 7.5}}}
+    usual = {"drawing": {"sampling": {"guidance": 4.0}}}
+    work(
+        "eval", [{**row, "step": 4, "ingredients": usual}, {**row, "step": 8, "ingredients": other}]
+    )
+    told = zoo("eval", "runs/x").stderr
+    assert "tifa at steps 4 and 8 do not compare: guidance 4.0 against 7.5" in told
 
 
 @pytest.mark.parametrize(

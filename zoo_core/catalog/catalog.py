@@ -57,10 +57,14 @@ class Family(msgspec.Struct, frozen=True):
 
 
 class Catalog:
-    """Everything that has a name. Made by `open_catalog`."""
+    """Everything that has a name. Made by `open_catalog`.
 
-    def __init__(self, host: PluginHost) -> None:
+    registries: the user's files it was opened with, so that another process can open its equal.
+    """
+
+    def __init__(self, host: PluginHost, registries: Sequence[Path] = ()) -> None:
         self.host = host
+        self.registries = tuple(path.resolve() for path in registries)
         self.variants: list[Variant] = []
         self.presets: list[Preset] = []
         self.files: list[Path] = []
@@ -279,7 +283,7 @@ def open_catalog(registries: Sequence[Path] = (), host: PluginHost | None = None
     is malformed raises `ConfigError`.
     """
     host = host or load_plugins()
-    catalog = Catalog(host)
+    catalog = Catalog(host, registries)
     _add(catalog, core_registry(), CORE_PROVIDER)
     for plugin in host.loaded:
         fragments = plugin.registries

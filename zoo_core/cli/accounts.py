@@ -34,7 +34,7 @@ def _account(family: Family, config: Any, latent_size: int, text_tokens: int) ->
     if closed_form is not None:
         return closed_form(config, latent_size, text_tokens)
     from zoo_core.account.isolated import count_in_subprocess
-    from zoo_core.runs.cache import cache_folder
+    from zoo_core.catalog.cache import cache_folder
 
     cache = cache_folder() / "accounts"
     return count_in_subprocess(family.component, config, latent_size, text_tokens, cache)

@@ -137,6 +137,14 @@ def complete_run(
     return _items(found, incomplete)
 
 
+def complete_backbone_or_run(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Names of backbones, and run folders."""
+    names = complete_backbone(ctx, param, incomplete)
+    return [*names, *complete_run(ctx, param, incomplete)]
+
+
 def _names(ctx: click.Context, kind: str, incomplete: str) -> list[CompletionItem]:
     catalog = _catalog(ctx)
     return _items(catalog.names(kind), incomplete) if catalog else []

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from zoo_core.cli.accounts import recipe_account
 from zoo_core.cli.output import aligned
 from zoo_core.cli.quantities import count, scaled
+from zoo_core.recipe.layers import LISTS
 from zoo_core.schema import flatten, to_dict
 
 if TYPE_CHECKING:
@@ -60,8 +61,12 @@ def _recipe_lines(recipe: Recipe) -> list[str]:
     """Every setting with its origin. Valid TOML, so that it can be kept and passed to ``--recipe``."""
     table = recipe.to_table()
     lines = [f"preset = {toml_value(table.pop('preset'))}"]
-    metrics = table.pop("metric")
-    sections = {**table, **{f"metric.{toml_key(name)}": metrics[name] for name in metrics}}
+    listed = {kind: table.pop(kind) for kind in LISTS}
+    sections = table | {
+        f"{kind}.{toml_key(name)}": settings
+        for kind, named in listed.items()
+        for name, settings in named.items()
+    }
     for section, values in sections.items():
         lines += ["", f"[{section}]"]
         rows = [

@@ -17,7 +17,11 @@ COMMANDS = {
     "show": ("zoo_core.cli.show:command", "All that is known about one name."),
     "train": ("zoo_core.cli.train:command", "Train a backbone, or continue its run."),
     "sample": ("zoo_core.cli.sample:command", "Draw images from prompts with a trained run."),
-    "eval": ("zoo_core.cli.eval:command", "Score a checkpoint of a run."),
+    "eval": ("zoo_core.cli.eval:command", "Score checkpoints of a run, or a folder of images."),
+    "digest": (
+        "zoo_core.cli.digest:command",
+        "Hash a stretch of the stream of training samples.",
+    ),
     "plugins": ("zoo_core.cli.plugins:command", "Installed plugins and what became of each."),
     "completion": ("zoo_core.cli.completion:command", "Print the shell's completion script."),
 }

@@ -67,7 +67,8 @@ def command(
     from zoo_core.workflow.sample import sample
 
     given: dict[str, Any] = {"steps": steps, "guidance": guidance, "seed": seed}
-    overrides = {key: value for key, value in given.items() if value is not None}
+    chosen = {key: value for key, value in given.items() if value is not None}
+    overrides = {"sampling": chosen} if chosen else {}
     files = sample(
         session.catalog,
         run,

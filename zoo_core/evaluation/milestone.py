@@ -1,33 +1,87 @@
-"""One point of a learning curve: draw the prompts, score them, keep the grid and the rows."""
+"""One point of a learning curve: draw the prompts, score them, keep the images and the rows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from zoo_core.evaluation.drawing import Painter
 from zoo_core.evaluation.grid import save_grid
-from zoo_core.evaluation.protocol import fingerprint, protocol
+from zoo_core.evaluation.image_files import encode_image
+from zoo_core.evaluation.image_store import (
+    IMAGES,
+    Chunk,
+    ImageStore,
+    StoredImages,
+    chunk_key,
+    chunks_of,
+)
+from zoo_core.evaluation.place import Place
+from zoo_core.evaluation.prompt_images import PromptImages, check_prompts
+from zoo_core.evaluation.protocol import (
+    DRAWING_LIBRARIES,
+    drawing_protocol,
+    fingerprint,
+    protocol,
+    versions,
+)
+from zoo_core.evaluation.row_store import RowStore, merge_versions
+from zoo_core.evaluation.rows import Row
+from zoo_core.evaluation.scoring import Scored, prepare, score_chunks, summarize
+from zoo_core.evaluation.together import agreed
 from zoo_core.interfaces.backbone import Backbone
-from zoo_core.interfaces.metric import Score
+from zoo_core.interfaces.group import Alone, Group
+from zoo_core.interfaces.images import ImageSource
+from zoo_core.interfaces.metric import Metric, Score
 from zoo_core.interfaces.prompts import Prompt
 from zoo_core.interfaces.reporter import Reporter
 from zoo_core.recipe import Recipe
 from zoo_core.recipe.components import Components
 from zoo_core.runs.folder import RunFolder
+from zoo_core.runs.scores import weights_hash
+
+Studio = Callable[[], tuple[Painter, Backbone]]
+"""Loads what draws, when there is something to draw."""
 
 
 class Evaluator:
-    """Scores a backbone under a recipe's protocol, as often as asked. Built once a process."""
+    """Scores a backbone under a recipe's protocol, as often as asked. Built once a process.
 
-    def __init__(self, recipe: Recipe, components: Components, painter: Painter) -> None:
+    In a group every process makes the same calls; each draws and scores its share, and the leader
+    alone writes. Raises `ConfigError` at once when a metric lacks what it needs.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        components: Components,
+        painter: Painter | None = None,
+        group: Group | None = None,
+        references: ImageSource | None = None,
+        weights: str = "raw",
+    ) -> None:
         self.recipe = recipe
+        self.painter = painter
+        self.group = group or Alone()
         self.prompts = components.prompts()
         self.metrics = components.metrics()
-        self.painter = painter
+        self._name = recipe.slots["prompts"].name
+        self._told: set[str] = set()
+        self._drawing = drawing_protocol(recipe, weights)
+        everything = self.prompts.prompts()
+        check_prompts(everything, self._name)
+        self._references = prepare(
+            self.metrics,
+            everything,
+            self._name,
+            lambda: self.prompts.references() if references is None else references,
+        )
 
     def evaluate(
         self,
@@ -35,47 +89,232 @@ class Evaluator:
         limit: int | None,
         reporter: Reporter,
         interrupted: Callable[[], bool] = lambda: False,
+        run: RunFolder | None = None,
+        step: int | None = None,
     ) -> Evaluation | None:
-        """Draw the first `limit` prompts (all when None) and score them; None when interrupted."""
-        prompts = list(self.prompts.prompts(limit))
-        images = self.painter.draw(backbone, prompts, reporter, interrupted)
-        if len(images) < len(prompts):
-            return None
-        lines = []
-        rows: dict[str, list[dict[str, Any]]] = {}
-        for metric in self.metrics:
-            rows[metric.name] = metric.score_images(prompts, images)
-            score = metric.summarize(rows[metric.name])
-            ingredients = protocol(self.recipe, self.prompts, len(prompts), metric)
-            lines.append(ScoreLine(score, ingredients))
-        return Evaluation(prompts, images, lines, rows)
+        """Draw the first `limit` prompts (all when None) and score them; None when interrupted.
+
+        run, step: where the weights have a published checkpoint, images and rows are kept in the run
+        folder, and what an interrupted call left there is used. Raises `RunError`, in every process,
+        when the folder cannot be written.
+        """
+        assert self.painter is not None, "to draw, an evaluator needs a painter"
+        painter = self.painter
+        place = None
+        with agreed(self.group):
+            if self.group.leads and run is not None and step is not None:
+                found = weights_hash(run, step)
+                place = None if found is None else Place(run.path, step, found, milestone=True)
+        return self.evaluate_at(place, lambda: (painter, backbone), limit, reporter, interrupted)
+
+    def evaluate_at(
+        self,
+        place: Place | None,
+        studio: Studio,
+        limit: int | None,
+        reporter: Reporter,
+        interrupted: Callable[[], bool] = lambda: False,
+    ) -> Evaluation | None:
+        """As `evaluate`, with what draws loaded only when an image is missing.
+
+        place: where images and rows are kept; a folder that is gone afterwards when None. The
+        leader's counts.
+        """
+        prompts = self.prompts.prompts(limit)
+        chunks = chunks_of(prompts, self.recipe.sampling.batch_size)
+        with self._folder(place) as folder:
+            images = self._draw(folder, chunks, studio, reporter, interrupted)
+            if images is None:
+                return None
+            # Where the run folder is not shared among machines, the leader's own processes score.
+            seen = not self.group.any(not (folder / IMAGES).is_dir())
+            scorers = self.group.size if seen else 1
+            evaluation = Evaluation(list(prompts))
+            for metric in self.metrics:
+                scored = score_chunks(
+                    metric,
+                    chunks,
+                    images.source,
+                    RowStore(folder),
+                    self.group,
+                    scorers,
+                    reporter,
+                    interrupted,
+                )
+                if scored is None:
+                    return None
+                with agreed(self.group):
+                    if self.group.leads:
+                        kept = place is not None
+                        line, rows = self._sum_up(
+                            metric, scored, prompts, images, folder, kept, reporter
+                        )
+                        evaluation.lines.append(line)
+                        evaluation.rows[metric.name] = rows
+            with agreed(self.group):
+                if self.group.leads:
+                    shown = prompts[: self.recipe.evaluation.grid]
+                    evaluation.images.extend(images.source.read(shown))
+            evaluation.lines[:] = self.group.broadcast(
+                [line.located(place) for line in evaluation.lines]
+            )
+        return evaluation
+
+    @contextmanager
+    def _folder(self, place: Place | None) -> Iterator[Path]:
+        """The folder to work in, the same in all processes; the leader's `place` counts."""
+        path = ""
+        temporary = None
+        with agreed(self.group):
+            if self.group.leads and place is None:
+                temporary = tempfile.TemporaryDirectory(prefix="zoo-eval-")
+                path = temporary.name
+            elif self.group.leads and place is not None:
+                prompts = {"set": self._name, "hash": self.prompts.fingerprint()}
+                folder = place.open(self._drawing, prompts, self.recipe.sampling.batch_size)
+                if place.milestone:
+                    place.retire_others(folder, self.recipe.evaluation.keep_images)
+                path = str(folder)
+        try:
+            yield Path(self.group.broadcast(path))
+        finally:
+            if temporary is not None:
+                temporary.cleanup()
+
+    def _draw(
+        self,
+        folder: Path,
+        chunks: Sequence[Chunk],
+        studio: Studio,
+        reporter: Reporter,
+        interrupted: Callable[[], bool],
+    ) -> _Drawn | None:
+        """All images, drawn now or found; None when interrupted."""
+        store = ImageStore(folder)
+        lines: dict[str, dict[str, Any]] = {}
+        missing: list[int] = []
+        with agreed(self.group):
+            if self.group.leads:
+                lines = store.finished(chunks)
+                missing = [
+                    number for number, chunk in enumerate(chunks) if chunk_key(chunk) not in lines
+                ]
+        missing = self.group.broadcast(missing)
+        if missing:
+            painter, backbone = studio()
+            wanted = [chunks[number] for number in missing]
+            libraries = versions(DRAWING_LIBRARIES)
+
+            def keep(number: int, encoded: list[bytes]) -> None:
+                line = store.add(wanted[number], encoded, libraries)
+                lines[line["chunk"]] = line
+
+            there = sum(map(len, chunks)) - sum(map(len, wanted))
+            finished = painter.draw_chunks(
+                backbone,
+                wanted,
+                lambda images: [encode_image(image) for image in images],
+                keep,
+                reporter,
+                interrupted,
+                done=there,
+            )
+            if not finished:
+                return None
+        digests = {
+            prompt_id: digest
+            for line in lines.values()
+            for prompt_id, (_, digest) in line["images"].items()
+        }
+        drawn_by = merge_versions(line["libraries"] for line in lines.values())
+        return _Drawn(StoredImages(store, self.group.broadcast(digests)), drawn_by)
+
+    def _sum_up(
+        self,
+        metric: Metric,
+        scored: Scored,
+        prompts: Sequence[Prompt],
+        images: _Drawn,
+        folder: Path,
+        kept: bool,
+        reporter: Reporter,
+    ) -> tuple[ScoreLine, list[Row]]:
+        """In the leader: the score of all rows with its protocol, and the rows as one table."""
+        compared = self._references if "references" in metric.needs else None
+        ingredients = protocol(
+            self._drawing,
+            {"set": self._name, "hash": self.prompts.fingerprint(), "count": len(prompts)},
+            {"name": metric.name, **metric.protocol()},
+            None if compared is None else compared.fingerprint(),
+            {"drawing": images.libraries, "scoring": scored.libraries},
+        )
+        texts = {prompt.id: prompt.text for prompt in prompts}
+        path, rows = RowStore(folder).finish(
+            metric.name, fingerprint(ingredients), scored.parts, texts
+        )
+
+        def tell(text: str) -> None:
+            if text not in self._told:  # the same at every milestone
+                self._told.add(text)
+                reporter.say(text)
+
+        score = summarize(metric, rows, tell)
+        return ScoreLine(score, ingredients, table=str(path) if kept else None), rows
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """Images by prompt, and in the leader the versions of what drew them."""
+
+    source: PromptImages
+    libraries: dict[str, str]
 
 
 @dataclass(frozen=True)
 class ScoreLine:
-    """A score with the protocol it was taken under."""
+    """A score with the protocol it was taken under.
+
+    weights_hash: of the checkpoint that was scored, where it is known. table: the Parquet file of its
+    rows, relative to the run folder, where they are kept.
+    """
 
     score: Score
     ingredients: dict[str, Any]
+    weights_hash: str | None = None
+    table: str | None = None
 
     def as_row(self) -> dict[str, Any]:
         """The line of ``scores.jsonl``, without step and attempt."""
         row = asdict(self.score)
         row["protocol"] = fingerprint(self.ingredients)
+        row["weights_hash"] = self.weights_hash
+        row["table"] = self.table
         row["ingredients"] = self.ingredients
         return row
+
+    def located(self, place: Place | None) -> ScoreLine:
+        """The same with the weights of a place, and the table relative to its root."""
+        if place is None:
+            return self
+        table = None if self.table is None else str(Path(self.table).relative_to(place.root))
+        return ScoreLine(self.score, self.ingredients, place.weights_hash, table)
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Images uint8 [H, W, 3] and scores of one checkpoint; `rows` by metric, one an image."""
+    """Scores of one checkpoint, the same in all processes of a group.
+
+    images: uint8 [H, W, 3], of the first prompts, as many as a grid shows. rows: by metric, one an
+    image, as in the metric's table. Both are the leader's; the other processes have none.
+    """
 
     prompts: Sequence[Prompt]
-    images: Sequence[np.ndarray]
-    lines: Sequence[ScoreLine]
-    rows: dict[str, list[dict[str, Any]]]
+    images: list[np.ndarray] = field(default_factory=list)
+    lines: list[ScoreLine] = field(default_factory=list)
+    rows: dict[str, list[Row]] = field(default_factory=dict)
 
     def save_grid(self, run: RunFolder, step: int, count: int) -> None:
         """Write the first images with their prompts to ``samples/step-NNNNNN.png``."""
-        captions = [prompt.text for prompt in self.prompts[:count]]
-        save_grid(run.samples / f"step-{step:06d}.png", self.images[:count], captions)
+        shown = self.images[:count]
+        captions = [prompt.text for prompt in self.prompts[: len(shown)]]
+        save_grid(run.samples / f"step-{step:06d}.png", shown, captions)

@@ -1,8 +1,8 @@
 """The vocabulary of everything else: one small abstract class a kind of component.
 
 `manifest` and `config` are light (no torch, no numpy) and serve listing, validation and planning;
-`backbone`, `vae`, `text_encoder`, `dataset`, `images`, `prompts`, `vqa`, `metric`, `group` and `trainer`
-hold the abstract classes and are imported only where a component is built or used.
+`backbone`, `vae`, `text_encoder`, `dataset`, `images`, `prompts`, `vqa`, `metric`, `group`, `trainer`
+and `logger` hold the abstract classes and are imported only where a component is built or used.
 """
 
 from zoo_core.interfaces.config import BackboneConfig, DatasetConfig, TextEncoderConfig, VAEConfig

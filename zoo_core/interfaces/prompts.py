@@ -15,6 +15,8 @@ class Question:
 
     element_type: one of TIFA's twelve categories (object, color, counting, spatial, ...).
     choices: the answers allowed; `answer` is among them.
+    parents: the places, from 0, of the prompt's questions that this one presupposes: "is the dog
+        brown?" means nothing where "is there a dog?" fails.
     """
 
     question: str
@@ -22,6 +24,7 @@ class Question:
     answer: str
     element_type: str = "other"
     element: str = ""
+    parents: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

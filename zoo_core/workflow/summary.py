@@ -6,12 +6,14 @@ from pathlib import Path
 
 from zoo_core.runs.folder import RunFolder
 from zoo_core.runs.logs import last_attempt
+from zoo_core.runs.scores import BY
 
 
 def summary(path: Path) -> list[str]:
     """The last score of every metric and where its pictures are; empty while nothing was scored."""
     run = RunFolder.open(path)
-    rows = last_attempt(run.read_log("scores").rows)
+    # What was scored later, perhaps over other prompts, is not what training came to.
+    rows = [row for row in last_attempt(run.read_log("scores").rows) if BY not in row]
     newest = {row["metric"]: row for row in rows}
     lines = []
     for metric, row in sorted(newest.items()):
