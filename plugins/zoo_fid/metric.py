@@ -162,9 +162,9 @@ class FrechetDistance(Metric):
     ) -> dict[str, float]:
         """What the small number of images does to the value: figures, and a warning in words."""
         warnings.warn(
-            f"{self.name} over {len(rows)} images: fewer than {FEW} are too few for {self._extractor.dimensions} "
-            f"features, so the value is too high, by about a constant over their number. Compare it only "
-            f"with scores over as many images; its details have 'extrapolated', an estimate without this bias.",
+            f"{self.name} over {len(rows)} images is too high: the bias falls as one over their number and "
+            f"shows below {FEW}. Compare it only with scores over as many images; 'extrapolated' among its "
+            f"details is an estimate without this bias.",
             FewImagesWarning,
             stacklevel=3,
         )

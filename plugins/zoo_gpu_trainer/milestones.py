@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from zoo_core.analysis.curve import save_curve
 from zoo_core.errors import RunError
-from zoo_core.evaluation.milestone import Evaluation, Evaluator, ScoreLine
+from zoo_core.evaluation.milestone import Evaluator
+from zoo_core.evaluation.result import Evaluation, ScoreLine
 from zoo_core.interfaces.backbone import Backbone
 from zoo_core.interfaces.group import Group
 from zoo_core.interfaces.reporter import Reporter

@@ -184,8 +184,8 @@ def test_settings_are_those_of_the_metrics_asked_for(catalog, world):
         score(catalog, world, assignments=["metric.clip.model=x"])
     with pytest.raises(ConfigError, match=r"there are prompts\.KEY and metric\.NAME\.KEY"):
         score(catalog, world, assignments=["sampling.steps=3"])
-    with pytest.raises(ConfigError, match="required key 'vqa' is missing"):
-        score(catalog, world, assignments=[])
+    with pytest.raises(ConfigError, match="'nobody'"):
+        score(catalog, world, assignments=["metric.tifa.vqa=nobody"])
     with pytest.raises(ConfigError, match="Did you mean 'tifa"):
         score(catalog, world, "tiffa", assignments=[])
     with pytest.raises(ConfigError, match="No metric"):

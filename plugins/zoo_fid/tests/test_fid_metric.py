@@ -191,7 +191,7 @@ def test_few_images_are_told_what_that_does_to_the_number():
     real = Images(pictures(300, first=1000))
     metric = build(real)
     rows = metric.score_images(prompts(64), pictures(64))
-    with pytest.warns(FewImagesWarning, match=r"64 images: fewer than 2048 .* too high"):
+    with pytest.warns(FewImagesWarning, match=r"over 64 images is too high: .* below 2048"):
         score = metric.summarize(rows)
     assert score.details["half"] > score.value > score.details["extrapolated"]
     with warnings.catch_warnings():
